@@ -1,0 +1,61 @@
+"""A command is a port's verb with its arguments, as data: printable, comparable, simulatable.
+
+`snapshots = yield from ask(ZfsPort.observe_history, "tank/a")` asks, with types checked; the runner
+performs it (engine never does) and sends the outcome back, or throws the port's error.
+"""
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One verb of one port."""
+
+    port: str
+    """The Protocol's name: ZfsPort, PeerPort, JournalPort."""
+    verb: str
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+    def __str__(self) -> str:
+        shown = [str(a) for a in self.args] + [f"{k}={v}" for k, v in self.kwargs.items()]
+        return f"{self.port}.{self.verb}({', '.join(shown)})"
+
+
+Engine = Generator[Command, Any, T]
+
+
+def ask(
+    verb: Callable[Concatenate[Any, P], T], *args: P.args, **kwargs: P.kwargs
+) -> Generator[Command, Any, T]:
+    """Yield one command and return its outcome."""
+    port, name = verb.__qualname__.split(".")
+    outcome: T = yield Command(port, name, args, dict(kwargs))
+    return outcome
+
+
+def run(engine: Engine[T], ports: dict[str, Any]) -> T:
+    """The plain runner: perform each command at once, in this thread.
+
+    `ports` maps a Protocol's name to its implementation. Errors of ports are thrown into the
+    engine, which may catch them; what it does not catch comes out here.
+    """
+    try:
+        command = next(engine)
+        while True:
+            try:
+                outcome = getattr(ports[command.port], command.verb)(
+                    *command.args, **command.kwargs
+                )
+            except Exception as error:  # noqa: BLE001 - the engine decides, not the runner
+                command = engine.throw(error)
+            else:
+                command = engine.send(outcome)
+    except StopIteration as done:
+        result: T = done.value
+        return result

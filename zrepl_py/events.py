@@ -1,0 +1,36 @@
+"""The vocabulary of events: what zr says it did, for journald, `zr events` and tests.
+
+An event is a stable word plus fields that are plain JSON values. docs/reference/events.md explains
+each word; a test keeps the two lists equal. Events are for people and scripts; nothing in zr
+decides by reading them.
+"""
+
+from enum import StrEnum
+
+
+class Event(StrEnum):
+    """Words that appear in the `event` field of the journal of events."""
+
+    DAEMON_STARTED = "daemon-started"
+    DAEMON_STOPPED = "daemon-stopped"
+    TICK_TAKEN = "tick-taken"
+    TICK_MISSED = "tick-missed"
+    TICK_PAUSED = "tick-paused"
+    CLOCK_STEPPED = "clock-stepped"
+    PEER_CONNECTED = "peer-connected"
+    PEER_LOST = "peer-lost"
+    LANE_COMMITTED = "lane-committed"
+    LANE_RESUMED = "lane-resumed"
+    LANE_CONFLICT = "lane-conflict"
+    LANE_FAILED = "lane-failed"
+    SNAPSHOTS_SKIPPED = "snapshots-skipped"
+    RECEIVED = "received"
+    RECEIVE_REFUSED = "receive-refused"
+    RECEIVE_ABORTED = "receive-aborted"
+    PRUNED = "pruned"
+    PRUNE_FAILED = "prune-failed"
+    SWEPT = "swept"
+    WORKER_STUCK = "worker-stuck"
+    POLICY_LOADED = "policy-loaded"
+    POLICY_REFUSED = "policy-refused"
+    DATASET_GONE = "dataset-gone"

@@ -1,0 +1,1 @@
+"""Frozen nouns. Nothing here decides, reads or changes anything."""

@@ -1,0 +1,116 @@
+"""How things are called: datasets, snapshots, bookmarks, hold tags; parse and render.
+
+parse(render(x)) == x for every value here (property test). Names are for people and for
+recognising what is ours; identity is the guid and order is the createtxg (model/history.py).
+
+Limits are those of OpenZFS's zfs_namecheck.c: components of letters, digits, `-_.: ` (a space is
+allowed), 255 bytes for the whole name including the snapshot.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from zrepl_py.errors import Refused
+
+MAX_NAME_BYTES = 255
+OWN_PREFIX = "zr_"
+_COMPONENT = re.compile(r"[A-Za-z0-9_.: -]+\Z")
+_SNAPSHOT = re.compile(r"zr_(\d{1,10})-([0-9a-f]{8})_(\d{1,12})_(\d{8}T\d{6}Z)\Z")
+_CURSOR = re.compile(r"zr_cursor_([0-9a-f]{8})_([0-9a-f]{16})\Z")
+_HOLD = re.compile(r"zr_base_([0-9a-f]{8})\Z")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Epoch:
+    """(n, fork): n counts promotions, fork (8 hex digits) tells apart two that had the same n."""
+
+    n: int
+    fork: str
+
+    def __str__(self) -> str:
+        return f"{self.n}-{self.fork}"
+
+
+def parse_epoch(text: str) -> Epoch:
+    """`1-9f3a21cc` → Epoch; raises Refused(bad-name)."""
+    match = re.match(r"(\d{1,10})-([0-9a-f]{8})\Z", text)
+    if match is None:
+        raise Refused("bad-name", f"{text!r} is not an epoch like 1-9f3a21cc.")
+    return Epoch(int(match[1]), match[2])
+
+
+@dataclass(frozen=True, slots=True)
+class TickName:
+    """The name of a snapshot that zr takes: epoch, tick number of the group, second of UTC."""
+
+    epoch: Epoch
+    seq: int
+    at: int
+    """Seconds since 1970, UTC: what the clock said at the tick. For people, never for order."""
+
+
+def render_tick(tick: TickName) -> str:
+    """TickName → `zr_1-9f3a21cc_42_20261121T081500Z` (the part after the @)."""
+    stamp = datetime.fromtimestamp(tick.at, UTC).strftime("%Y%m%dT%H%M%SZ")
+    return f"zr_{tick.epoch}_{tick.seq}_{stamp}"
+
+
+def parse_tick(text: str) -> TickName | None:
+    """The part after the @ → TickName, or None where the snapshot is not one of ours."""
+    match = _SNAPSHOT.match(text)
+    if match is None:
+        return None
+    try:
+        at = datetime.strptime(match[4], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    tick = TickName(Epoch(int(match[1]), match[2]), int(match[3]), int(at.timestamp()))
+    return tick if render_tick(tick) == text else None
+
+
+def render_cursor(target: str, guid: int) -> str:
+    """Name (after the #) of the bookmark that keeps a base for `target` (8 hex digits)."""
+    return f"zr_cursor_{target}_{guid:016x}"
+
+
+def parse_cursor(text: str) -> tuple[str, int] | None:
+    """The part after the # → (target, guid), or None where the bookmark is not ours."""
+    match = _CURSOR.match(text)
+    return (match[1], int(match[2], 16)) if match else None
+
+
+def render_hold(target: str) -> str:
+    """The tag of the hold that keeps in-flight snapshots and the last common base of `target`."""
+    return f"zr_base_{target}"
+
+
+def parse_hold(tag: str) -> str | None:
+    """A hold's tag → target (8 hex digits), or None where the hold is not ours."""
+    match = _HOLD.match(tag)
+    return match[1] if match else None
+
+
+def check_dataset_name(name: str) -> str:
+    """Return `name` if OpenZFS would accept it as a dataset's name, else raise Refused(bad-name).
+
+    `@`, `#`, `%`, empty components, `.` and `..` are not names; neither is anything too long.
+    """
+    if len(name.encode()) > MAX_NAME_BYTES:
+        raise Refused("bad-name", f"The dataset name {name[:60]!r}… is longer than 255 bytes.")
+    for component in name.split("/"):
+        if not _COMPONENT.match(component) or component in (".", ".."):
+            raise Refused("bad-name", f"{name!r} is not a valid dataset name.")
+    return name
+
+
+def join_snapshot(dataset: str, name: str) -> str:
+    """`tank/a`, `zr_…` → `tank/a@zr_…`, within ZFS's length limit; raises Refused(bad-name)."""
+    full = f"{dataset}@{name}"
+    if len(full.encode()) > MAX_NAME_BYTES:
+        raise Refused(
+            "bad-name",
+            f"{full!r} would be longer than ZFS's 255 bytes.",
+            "Shorten the dataset's name or the replica's prefix.",
+        )
+    return full

@@ -1,0 +1,87 @@
+"""What was seen in a pool at one moment: datasets, holds, replicas. Plain values, no handles."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from zrepl_py.model.history import EMPTY, History
+
+
+class Kind(StrEnum):
+    """What a dataset is."""
+
+    FILESYSTEM = "filesystem"
+    VOLUME = "volume"
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """A file system or volume, without its versions."""
+
+    name: str
+    guid: int
+    kind: Kind
+    encrypted: bool = False
+    mounted: bool = False
+    user_properties: dict[str, str] = field(default_factory=dict)
+    """Those named `zr:*` whose source is `local`; inherited ones do not count."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolView:
+    """A pool's vital signs."""
+
+    name: str
+    guid: int
+    health: str
+    """`ONLINE`, `DEGRADED`, `SUSPENDED`, … as `zpool list -o health` words it."""
+    size_bytes: int
+    free_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ResumePoint:
+    """Where a partial receive stopped; from `receive_resume_token`, validated."""
+
+    to_guid: int
+    from_guid: int
+    """0 where the partial stream is a full one."""
+    object: int
+    offset: int
+    bytes_received: int
+    raw: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaView:
+    """What a receiver says of one lane."""
+
+    exists: bool
+    history: History = EMPTY
+    resume: ResumePoint | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A snapshot was taken: what it is."""
+
+    guid: int
+    createtxg: int
+    created_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """Nothing was written since the snapshot that was named as the last one: proven in the txg."""
+
+
+SnapshotOutcome = Taken | Unchanged
+
+
+@dataclass(frozen=True, slots=True)
+class DestroyOutcome:
+    """What became of one snapshot that should be destroyed."""
+
+    name: str
+    destroyed: bool
+    cause: str = ""
+    """Why not: `held`, `cloned`, `gone`, `other-guid`, `busy`; empty when destroyed."""

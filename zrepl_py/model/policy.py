@@ -1,0 +1,53 @@
+"""What a person ordered: which datasets, how often, what is kept where."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Retention of one place. A snapshot stays when any rule votes for it.
+
+    Both None means: keep everything (the cap still counts).
+    """
+
+    last: int | None = None
+    """The newest N."""
+    within_seconds: int | None = None
+    """Everything not older than this, counted from the newest snapshot, not from the clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When to stop taking snapshots or receiving, so that pools do not fill."""
+
+    max_snapshots: int = 10_000
+    """Per dataset: what the keep rules leave beyond this goes, oldest first, but pins stay."""
+    min_free_percent: int = 10
+    """Below this free share of the pool, no new snapshots and no receives (a pause, an event)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Dataset patterns: `tank/a` is that one, `tank/a/**` is it and everything below."""
+
+    include: tuple[str, ...]
+    exclude: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """One file of policies/."""
+
+    name: str
+    source: str
+    """Name of the node whose datasets these are."""
+    selection: Selection
+    every_seconds: int
+    targets: tuple[str, ...] = ()
+    """Names of the nodes that keep a copy."""
+    keep: dict[str, Keep] = field(default_factory=dict)
+    """Node name → its retention; a node that is not named keeps everything."""
+    limits: Limits = Limits()
+    timezone: str = "UTC"
+    origin: str = ""
+    """The file it came from, for messages."""

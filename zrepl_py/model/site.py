@@ -1,0 +1,51 @@
+"""Who is who: nodes, targets, lanes, groups."""
+
+import uuid
+from dataclasses import dataclass
+
+_LANES = uuid.UUID("6f0d7c3e-2a0b-5c55-9d3c-7a7265706c79")
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A machine: its uuid is its identity, its name is for people."""
+
+    uuid: str
+    name: str
+
+    @property
+    def short(self) -> str:
+        """The first 8 hex digits of the uuid: what bookmarks and holds carry."""
+        return self.uuid.replace("-", "")[:8]
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One dataset's way to one target. `uuid` survives a rename: it hangs on the dataset's guid."""
+
+    uuid: str
+    dataset: str
+    target: Node
+    raw: bool
+    """Raw stream (`-w`), exactly where the dataset is encrypted; frozen for the lane's life."""
+
+
+def lane_uuid(source_node: str, dataset_guid: int, target_node: str) -> str:
+    """Derived, so that no state can be lost: uuid5 of (source, dataset's guid, target)."""
+    return str(uuid.uuid5(_LANES, f"{source_node}/{dataset_guid:016x}/{target_node}"))
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A tick of a group: which snapshot of each member is valid at the instant `at`.
+
+    A dataset in which nothing was written keeps the guid of its earlier snapshot: so it is known
+    to be valid at `at`, and the group can be restored or promoted as one.
+    """
+
+    group: str
+    seq: int
+    epoch: str
+    at: int
+    members: dict[str, int]
+    """Dataset name → guid of the snapshot valid at `at`."""

@@ -1,0 +1,79 @@
+"""What the nodes say to each other. docs/formats/peer-protocol.md is the specification.
+
+One control connection carries Call and Answer; each data connection carries streams, one at a
+time: Begin, chunks, End, answered by Committed. No message names a path, destroys, forces or sets
+a property of ZFS: a source says its own dataset's name, the receiver alone decides where the
+replica lives.
+"""
+
+from dataclasses import dataclass, field
+
+PROTOCOL = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """First frame of each side, on every connection."""
+
+    protocol: int
+    version: str
+    node: str
+    """The node's uuid."""
+    name: str
+    zfs: str
+    epoch: str
+    boot: str
+    """A nonce made when the daemon started: a changed one means the peer has forgotten."""
+    stream_flags: tuple[str, ...] = ("large_blocks", "compress")
+    features: tuple[str, ...] = ("zstd",)
+    groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Policy name → names of its target nodes, as configured on this side."""
+    authority: str = "manual"
+
+
+@dataclass(frozen=True, slots=True)
+class LaneName:
+    """How a source names a lane: uuid, and its own dataset's name (a label, never a path)."""
+
+    lane: str
+    dataset: str
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """A stream follows. `from_guid` is 0 for a full one; `resumes` says it continues a partial."""
+
+    lane: LaneName
+    to_name: str
+    to_guid: int
+    from_guid: int
+    raw: bool
+    resumes: bool
+    epoch: str
+    estimate_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The stream is whole: what was sent, in bytes before compression on the wire."""
+
+    to_guid: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """The receiver has read back this guid from its pool, and journalled it."""
+
+    guid: int
+    createtxg: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An error of the other side: a kind of zrepl_py.errors, its reason and sentences."""
+
+    kind: str
+    reason: str
+    message: str
+    remedy: str = ""

@@ -1,0 +1,1 @@
+"""All construction on one page."""
