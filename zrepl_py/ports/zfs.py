@@ -17,7 +17,7 @@ Contract, for every verb:
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from zrepl_py.model.history import History
+from zrepl_py.model.history import History, Snapshot
 from zrepl_py.model.observation import (
     Dataset,
     DestroyOutcome,
@@ -44,6 +44,12 @@ class ZfsPort(Protocol):
 
     def observe_history(self, dataset: str) -> History:
         """All snapshots and bookmarks, foreign ones too. Errors: dataset-missing."""
+
+    def observe_snapshot(self, snapshot: str) -> Snapshot | None:
+        """One snapshot by its whole name, read back from the pool, or None where it is missing.
+
+        Part of the steady cycle: neither lists nor forks.
+        """
 
     def observe_resume(self, dataset: str) -> ResumePoint | None:
         """The partial receive of a dataset, or None (also where the dataset does not exist)."""

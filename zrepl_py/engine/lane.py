@@ -1,0 +1,136 @@
+"""Bring one lane up to date: observe if nothing is known, plan, perform step by step.
+
+What is known of a lane is only a cache: any error throws it away, and the next run observes both
+sides again. That is the whole recovery from a crash.
+"""
+
+from dataclasses import dataclass
+
+from zrepl_py.core.replication import LaneView, Skip, apply_step, plan_lane, skip_nothing
+from zrepl_py.engine.commands import Engine, ask
+from zrepl_py.errors import Bug
+from zrepl_py.model.history import Snapshot
+from zrepl_py.model.names import join_snapshot, parse_tick, render_cursor, render_hold
+from zrepl_py.model.plan import (
+    AbortPartial,
+    Base,
+    Conflict,
+    Hold,
+    Plan,
+    Release,
+    Resume,
+    SendFull,
+    SendIncrement,
+    SetCursor,
+    Skipped,
+    Step,
+)
+from zrepl_py.model.site import Lane
+from zrepl_py.ports.journal import JournalPort
+from zrepl_py.ports.peer import PeerPort
+from zrepl_py.ports.zfs import ZfsPort
+
+
+@dataclass(frozen=True, slots=True)
+class LaneResult:
+    """Where a lane stands after a run."""
+
+    view: LaneView
+    conflict: Conflict | None = None
+    committed: tuple[Snapshot, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+    resumed: bool = False
+
+
+def observe_lane(lane: Lane) -> Engine[LaneView]:
+    """Look at both sides of a lane."""
+    source = yield from ask(ZfsPort.observe_history, lane.dataset)
+    own = {join_snapshot(lane.dataset, s.name): s for s in source.snapshots if parse_tick(s.name)}
+    holds = yield from ask(ZfsPort.observe_holds, tuple(own))
+    tag = render_hold(lane.target.short)
+    held = frozenset(own[name].guid for name, tags in holds.items() if tag in tags)
+    replica = yield from ask(PeerPort.observe_replica, lane)
+    return LaneView(lane.target.short, lane.raw, source, held, replica)
+
+
+def replicate_lane(
+    lane: Lane, view: LaneView | None, skip: Skip = skip_nothing
+) -> Engine[LaneResult]:
+    """Run a lane until its target has committed the source's newest snapshot, or a conflict.
+
+    `view` is what the last run returned, brought up to date with new snapshots, or None.
+    """
+    fresh = view is None
+    if view is None:
+        view = yield from observe_lane(lane)
+    plan = plan_lane(view, skip)
+    if not isinstance(plan, Plan):
+        if fresh:
+            return LaneResult(view, conflict=plan)
+        # A conflict found in what is remembered is believed only when both sides still show it.
+        return (yield from replicate_lane(lane, None, skip))
+    told = not fresh
+    committed: list[Snapshot] = []
+    for step in plan.steps:
+        createtxg = yield from perform_step(lane, view, step)
+        view = apply_step(view, step, createtxg)
+        if isinstance(step, SendFull | SendIncrement | Resume):
+            committed.append(step.to)
+        if not told and view.replica.history.snapshots:
+            yield from _carry_properties(lane)
+            told = True
+    if not told and view.replica.history.snapshots:
+        yield from _carry_properties(lane)
+    resumed = any(isinstance(s, Resume) for s in plan.steps)
+    return LaneResult(view, None, tuple(committed), plan.skipped, resumed)
+
+
+def perform_step(lane: Lane, view: LaneView, step: Step) -> Engine[int]:
+    """Perform one step; returns the receiver's createtxg for transfers, else 0."""
+    tag = render_hold(lane.target.short)
+    match step:
+        case Hold(snapshot):
+            yield from ask(ZfsPort.hold, (join_snapshot(lane.dataset, snapshot.name),), tag)
+        case Release(snapshot):
+            yield from ask(ZfsPort.release, (join_snapshot(lane.dataset, snapshot.name),), tag)
+        case SetCursor(base):
+            yield from _set_cursor(lane, view, base)
+        case AbortPartial(to_guid):
+            yield from ask(PeerPort.abort_partial, lane, to_guid)
+        case SendFull(to) | SendIncrement(_, to) | Resume(_, to, _, _):
+            committed = yield from ask(PeerPort.transfer, lane, step)
+            if committed.guid != to.guid:
+                raise Bug(
+                    "wrong-commit",
+                    f"{lane.target.name} acknowledged guid {committed.guid} for {to.name} "
+                    f"({to.guid}) of {lane.dataset}.",
+                )
+            yield from ask(
+                JournalPort.append,
+                "committed",
+                {
+                    "lane": lane.uuid,
+                    "dataset": lane.dataset,
+                    "target": lane.target.uuid,
+                    "guid": to.guid,
+                    "name": to.name,
+                },
+            )
+            return committed.createtxg
+    return 0
+
+
+def _set_cursor(lane: Lane, view: LaneView, base: Base) -> Engine[None]:
+    mark = "@" if isinstance(base, Snapshot) else "#"
+    name = render_cursor(lane.target.short, base.guid)
+    bookmark = f"{lane.dataset}#{name}"
+    yield from ask(ZfsPort.bookmark, f"{lane.dataset}{mark}{base.name}", bookmark)
+    old = {f"{lane.dataset}#{c.name}": c.guid for c in view.cursors() if c.name != name}
+    if old:
+        yield from ask(ZfsPort.destroy_bookmarks, old)
+
+
+def _carry_properties(lane: Lane) -> Engine[None]:
+    """Tell the target the properties that belong to the data; its replica must exist."""
+    properties = yield from ask(ZfsPort.observe_properties, lane.dataset)
+    yield from ask(PeerPort.tell_properties, lane, properties)

@@ -1,0 +1,46 @@
+"""Destroy what nobody votes for. Two independent checks stand before every destroy.
+
+The first is the verdict (core/retention). The second is here, written without it: whatever the
+verdicts say, the newest snapshot, anything pinned, anything not ours and anything that was not just
+observed stays. ZFS then compares the guid in the very txg of the destroy.
+"""
+
+from collections.abc import Collection
+
+from zrepl_py.engine.commands import Engine, ask
+from zrepl_py.errors import Bug
+from zrepl_py.model.history import History, Snapshot
+from zrepl_py.model.names import join_snapshot, parse_tick
+from zrepl_py.model.observation import DestroyOutcome
+from zrepl_py.ports.zfs import ZfsPort
+
+BATCH = 100
+
+
+def check_destroy(snapshot: Snapshot, observed: History, pinned: Collection[int]) -> None:
+    """Raise Bug(unsafe-destroy) unless this snapshot may go, whatever any verdict said."""
+    why = ""
+    if parse_tick(snapshot.name) is None:
+        why = "it is not one of ours"
+    elif observed.newest is None or snapshot.guid == observed.newest.guid:
+        why = "it is the newest"
+    elif snapshot.guid in pinned:
+        why = "it is pinned"
+    elif observed.snapshot(snapshot.guid) != snapshot:
+        why = "it is not what was observed"
+    if why:
+        raise Bug("unsafe-destroy", f"{snapshot.name} was about to be destroyed, but {why}.")
+
+
+def prune(
+    dataset: str, doomed: Collection[Snapshot], observed: History, pinned: Collection[int]
+) -> Engine[list[DestroyOutcome]]:
+    """Destroy `doomed` in batches, oldest first; returns what became of each."""
+    for snapshot in doomed:
+        check_destroy(snapshot, observed, pinned)
+    outcomes: list[DestroyOutcome] = []
+    ordered = sorted(doomed, key=lambda s: s.createtxg)
+    for start in range(0, len(ordered), BATCH):
+        batch = {join_snapshot(dataset, s.name): s.guid for s in ordered[start : start + BATCH]}
+        outcomes += yield from ask(ZfsPort.destroy_snapshots, batch)
+    return outcomes

@@ -1,0 +1,169 @@
+"""The receiver's side of one stream: place it, receive, read back, journal, hold.
+
+"Committed" is said only after the pool showed the guid and the journal has it. The source's dataset
+name is a label: it is checked as a ZFS name and placed strictly below this node's replica parent.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from zrepl_py.engine.commands import Engine, ask
+from zrepl_py.errors import Corrupt, Passing, Refused, Standing
+from zrepl_py.model.history import History, Snapshot
+from zrepl_py.model.names import (
+    check_dataset_name,
+    join_snapshot,
+    parse_tick,
+    render_hold,
+)
+from zrepl_py.model.observation import Dataset, ReplicaView
+from zrepl_py.model.properties import LANE_PROPERTY, ORIGINAL_PREFIX
+from zrepl_py.model.site import Node
+from zrepl_py.model.wire import Begin, Committed
+from zrepl_py.ports.journal import JournalPort, Json
+from zrepl_py.ports.zfs import ZfsPort
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one source's replicas live on this node."""
+
+    parent: str
+    """`back/zr/alpha`: made for this source alone."""
+    source: Node
+    min_free_percent: int = 5
+
+    @property
+    def pool(self) -> str:
+        """The pool's name."""
+        return self.parent.split("/")[0]
+
+    def replica(self, dataset: str) -> str:
+        """The replica's name for a source's dataset; raises Refused(bad-name)."""
+        check_dataset_name(dataset)
+        return check_dataset_name(f"{self.parent}/{dataset}")
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """One lane's replica on this node: where it is (or will be), and what it has."""
+
+    name: str
+    view: ReplicaView
+
+
+def observe_replica(place: Place, lane: str, dataset: str) -> Engine[Replica]:
+    """Find a lane's replica, look at it, and settle its holds: the newest is held, no other.
+
+    The lane's uuid decides, so a renamed source keeps its replica. Errors: Refused(lane-mismatch)
+    where another lane's replica stands at the name that this one would get.
+    """
+    seen = yield from _datasets_below(place)
+    found = next((d for d in seen if d.user_properties.get(LANE_PROPERTY) == lane), None)
+    if found is None:
+        name = place.replica(dataset)
+        found = next((d for d in seen if d.name == name), None)
+        if found is None:
+            return Replica(name, ReplicaView(False))
+    owner = found.user_properties.get(LANE_PROPERTY, lane)
+    if owner != lane:
+        raise Refused(
+            "lane-mismatch",
+            f"{found.name} is the replica of another dataset (lane {owner}, not {lane}): the "
+            f"source's {dataset} was destroyed and made again, or renamed over.",
+            f"Rename {found.name} on the target to keep it; a new replica is then begun.",
+        )
+    history = yield from ask(ZfsPort.observe_history, found.name)
+    resume = yield from ask(ZfsPort.observe_resume, found.name)
+    yield from _settle_holds(place, found.name, history)
+    return Replica(found.name, ReplicaView(True, history, resume))
+
+
+def _datasets_below(place: Place) -> Engine[list[Dataset]]:
+    try:
+        seen = yield from ask(ZfsPort.observe_datasets, place.parent)
+    except Standing as error:
+        if error.reason != "dataset-missing":
+            raise
+        return []  # nothing of this source was ever received
+    return seen
+
+
+def _settle_holds(place: Place, name: str, history: History) -> Engine[None]:
+    tag = render_hold(place.source.short)
+    own = tuple(join_snapshot(name, s.name) for s in history.snapshots if parse_tick(s.name))
+    holds = yield from ask(ZfsPort.observe_holds, own)
+    held = {snapshot for snapshot, tags in holds.items() if tag in tags}
+    newest = set(own[-1:])
+    if newest - held:
+        yield from ask(ZfsPort.hold, tuple(newest), tag)
+    if held - newest:
+        yield from ask(ZfsPort.release, tuple(sorted(held - newest)), tag)
+
+
+def prepare_receive(place: Place, name: str, begin: Begin) -> Engine[None]:
+    """What must be true before a stream is read. Errors: Refused(bad-name); Passing(low-space)."""
+    if parse_tick(begin.to_name) is None:
+        raise Refused("bad-name", f"{begin.to_name!r} is not a snapshot that zr took.")
+    pool = yield from ask(ZfsPort.observe_pool, place.pool)
+    if pool.free_bytes * 100 < pool.size_bytes * place.min_free_percent:
+        raise Passing(
+            "low-space",
+            f"Pool {pool.name} has {pool.free_bytes >> 20} MiB free of {pool.size_bytes >> 20}: "
+            "nothing is received.",
+            "Free space on the target, or shorten its retention.",
+        )
+    if begin.from_guid == 0 and not begin.resumes:
+        yield from ask(ZfsPort.create_placeholder, name.rsplit("/", 1)[0])
+
+
+def receive_stream(
+    place: Place, name: str, begin: Begin, fd: int, previous: Snapshot | None
+) -> Engine[Committed]:
+    """Receive one stream into the replica `name`, whose newest snapshot is `previous`.
+
+    The first command takes over `fd`: whatever fails later, it is closed.
+    Errors: those of ZfsPort.receive; Corrupt(wrong-guid).
+    """
+    snapshot = join_snapshot(name, begin.to_name)
+    yield from ask(
+        ZfsPort.receive,
+        snapshot,
+        fd=fd,
+        to_guid=begin.to_guid,
+        from_guid=begin.from_guid,
+        raw=begin.raw,
+    )
+    landed = yield from ask(ZfsPort.observe_snapshot, snapshot)
+    if landed is None or landed.guid != begin.to_guid:
+        found = landed.guid if landed else "nothing"
+        raise Corrupt("wrong-guid", f"{snapshot} was received, but the pool shows {found} there.")
+    if begin.from_guid == 0:
+        lane = {LANE_PROPERTY: begin.lane.lane}
+        yield from ask(ZfsPort.set_user_properties, name, lane)
+    record: dict[str, Json] = {
+        "lane": begin.lane.lane,
+        "source": place.source.uuid,
+        "dataset": begin.lane.dataset,
+        "guid": landed.guid,
+        "name": landed.name,
+        "epoch": begin.epoch,
+    }
+    yield from ask(JournalPort.append, "received", record)
+    tag = render_hold(place.source.short)
+    yield from ask(ZfsPort.hold, (snapshot,), tag)
+    if previous is not None and previous.guid != landed.guid:
+        yield from ask(ZfsPort.release, (join_snapshot(name, previous.name),), tag)
+    return Committed(landed.guid, landed.createtxg)
+
+
+def store_properties(place: Place, name: str, properties: Mapping[str, str]) -> Engine[None]:
+    """Store the source's properties as `zr:orig:*` on the replica, and remove those not named."""
+    seen = yield from _datasets_below(place)
+    found = next((d for d in seen if d.name == name), None)
+    stored = found.user_properties if found else {}
+    wanted = {ORIGINAL_PREFIX + key: value for key, value in properties.items()}
+    gone = {key: "" for key in stored if key.startswith(ORIGINAL_PREFIX) and key not in wanted}
+    changed = {key: value for key, value in wanted.items() if stored.get(key) != value}
+    if changed or gone:
+        yield from ask(ZfsPort.set_user_properties, name, {**changed, **gone})
