@@ -32,5 +32,5 @@ class Event(StrEnum):
     SWEPT = "swept"
     WORKER_STUCK = "worker-stuck"
     POLICY_LOADED = "policy-loaded"
-    POLICY_REFUSED = "policy-refused"
+    TASK_FAILED = "task-failed"
     DATASET_GONE = "dataset-gone"

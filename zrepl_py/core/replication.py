@@ -82,7 +82,7 @@ def plan_lane(view: LaneView, skip: Skip = skip_nothing) -> Plan | Conflict:
         step = SendFull(to) if base is None else SendIncrement(base, to)
         steps += _transfer(step, to, base)
         base = to
-    steps += _release_stale(view, keep=_guids(agreement.base, *pending, base))
+    steps += _release_stale(view, keep=_guids(agreement.base, *agreement.pending))
     count = sum(isinstance(s, SendFull | SendIncrement | Resume) for s in steps)
     why = f"{count} to send from {base_name(agreement.base)}" if count else "in sync"
     return Plan(tuple(steps), why, skipped)

@@ -5,7 +5,8 @@ verdicts say, the newest snapshot, anything pinned, anything not ours and anythi
 observed stays. ZFS then compares the guid in the very txg of the destroy.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 
 from zrepl_py.engine.commands import Engine, ask
 from zrepl_py.errors import Bug
@@ -32,15 +33,28 @@ def check_destroy(snapshot: Snapshot, observed: History, pinned: Collection[int]
         raise Bug("unsafe-destroy", f"{snapshot.name} was about to be destroyed, but {why}.")
 
 
-def prune(
-    dataset: str, doomed: Collection[Snapshot], observed: History, pinned: Collection[int]
-) -> Engine[list[DestroyOutcome]]:
-    """Destroy `doomed` in batches, oldest first; returns what became of each."""
-    for snapshot in doomed:
-        check_destroy(snapshot, observed, pinned)
+@dataclass(frozen=True, slots=True)
+class Doom:
+    """What should go of one dataset, and what both checks need."""
+
+    snapshots: tuple[Snapshot, ...]
+    observed: History
+    pinned: frozenset[int]
+
+
+def prune(dooms: Mapping[str, Doom]) -> Engine[list[DestroyOutcome]]:
+    """Destroy, oldest first, in batches that span datasets of one pool; what became of each."""
+    doomed: list[tuple[Snapshot, str]] = []
+    for dataset, doom in dooms.items():
+        for snapshot in doom.snapshots:
+            check_destroy(snapshot, doom.observed, doom.pinned)
+            doomed.append((snapshot, dataset))
+    doomed.sort(key=lambda item: item[0].createtxg)
     outcomes: list[DestroyOutcome] = []
-    ordered = sorted(doomed, key=lambda s: s.createtxg)
-    for start in range(0, len(ordered), BATCH):
-        batch = {join_snapshot(dataset, s.name): s.guid for s in ordered[start : start + BATCH]}
+    for start in range(0, len(doomed), BATCH):
+        batch = {
+            join_snapshot(dataset, snapshot.name): snapshot.guid
+            for snapshot, dataset in doomed[start : start + BATCH]
+        }
         outcomes += yield from ask(ZfsPort.destroy_snapshots, batch)
     return outcomes

@@ -56,5 +56,5 @@ def take_tick(
     }
     valid = {**{d: s.guid for d, s in last.items() if s}, **{d: s.guid for d, s in taken.items()}}
     manifest = Manifest(group, name.seq, str(name.epoch), name.at, valid)
-    yield from ask(JournalPort.append, "tick", encode(manifest))
+    yield from ask(JournalPort.append, "tick", {"manifest": encode(manifest)})
     return TickResult(taken, manifest)

@@ -1,12 +1,15 @@
 """What the nodes say to each other. docs/formats/peer-protocol.md is the specification.
 
-One control connection carries Call and Answer; each data connection carries streams, one at a
+One control connection carries Calls and Answers; each stream connection carries streams, one at a
 time: Begin, chunks, End, answered by Committed. No message names a path, destroys, forces or sets
 a property of ZFS: a source says its own dataset's name, the receiver alone decides where the
 replica lives.
 """
 
 from dataclasses import dataclass, field
+
+from zrepl_py.model.observation import ReplicaView
+from zrepl_py.model.site import Manifest
 
 PROTOCOL = 1
 
@@ -37,6 +40,46 @@ class LaneName:
 
     lane: str
     dataset: str
+
+
+@dataclass(frozen=True, slots=True)
+class AskReplica:
+    """Call: what do you have of this lane? Answered with a view."""
+
+    lane: LaneName
+
+
+@dataclass(frozen=True, slots=True)
+class AskAbort:
+    """Call: throw away your partial receive of `to_guid`, if that is what you have."""
+
+    lane: LaneName
+    to_guid: int
+
+
+@dataclass(frozen=True, slots=True)
+class TellManifest:
+    """Call: journal this; answered when it is durable."""
+
+    manifest: Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class TellProperties:
+    """Call: keep these beside the replica, and drop those that are not named."""
+
+    lane: LaneName
+    properties: dict[str, str]
+
+
+Call = AskReplica | AskAbort | TellManifest | TellProperties
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A Call was carried out. `view` is there for AskReplica only."""
+
+    view: ReplicaView | None = None
 
 
 @dataclass(frozen=True, slots=True)

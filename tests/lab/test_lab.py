@@ -1,0 +1,250 @@
+"""Does the lab keep its promises? What every test in the lab takes for granted."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.lab import CommandTimedOut, Lab, LabError, Node, NodeUnreachable
+from tests.lab.layout import REPOSITORY, Instance
+
+pytestmark = pytest.mark.lab
+
+SNAPSHOT = """
+import libzfs_core
+libzfs_core.lzc_snapshot([b"tank/seen@one"])
+assert libzfs_core.lzc_exists(b"tank/seen@one")
+"""
+CONNECT = "import socket; socket.create_connection(('beta', 2222), timeout=2)"
+
+
+@pytest.fixture(scope="module", params=["bare", "systemd"])
+def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
+    with Lab.up(name=f"self{request.param}", init=request.param) as up:
+        yield up
+
+
+def eventually(truth: Callable[[], bool], *, timeout_seconds: float = 20) -> None:
+    deadline = time.monotonic() + timeout_seconds
+    while not truth():
+        assert time.monotonic() < deadline, "did not become true in time"
+        time.sleep(0.1)
+
+
+def health(node: Node) -> str:
+    return node.run(["zpool", "list", "-H", "-o", "health", node.pool]).text
+
+
+def reaches_beta(lab: Lab) -> bool:
+    """Connection refused is an answer too: nobody listens, but the packets arrived."""
+    result = lab.alpha.run(["python3", "-c", CONNECT], check=False)
+    return b"ConnectionRefused" in result.stderr
+
+
+def test_both_pools_are_real(lab: Lab) -> None:
+    for node in (lab.alpha, lab.beta):
+        status = node.run(["zpool", "status", node.pool]).text
+        assert "raidz1-0  ONLINE" in status
+        assert status.count("disk") == 3
+        assert b"zfs" in node.get("/proc/filesystems")
+    assert lab.alpha.run(["hostname"], check=False).returncode in (0, 127)
+    assert lab.alpha.get("/proc/sys/kernel/hostname") == b"alpha\n"
+
+
+def test_libzfs_core_makes_a_snapshot(lab: Lab) -> None:
+    lab.alpha.sh("zfs create tank/seen; echo text >/tank/seen/file")
+    lab.alpha.run(["/opt/zr/bin/python", "-c", SNAPSHOT])
+    assert lab.alpha.get("/tank/seen/.zfs/snapshot/one/file") == b"text\n"
+
+
+def test_the_product_and_its_dependencies_are_there(lab: Lab) -> None:
+    modules = "zrepl_py, libzfs_core, apscheduler, boto3, click, cryptography, zstandard"
+    lab.alpha.run(["/opt/zr/bin/python", "-c", f"import {modules}"], user="zr")
+
+
+def test_a_command_ends_at_its_deadline(lab: Lab) -> None:
+    began = time.monotonic()
+    with pytest.raises(CommandTimedOut, match="before"):
+        lab.alpha.sh("echo before; sleep 60", timeout_seconds=0.5)
+    assert time.monotonic() - began < 5
+
+
+def test_a_failing_command_shows_what_it_said(lab: Lab) -> None:
+    with pytest.raises(LabError, match="dataset does not exist"):
+        lab.alpha.run(["zfs", "list", "tank/nothing"])
+
+
+def test_background_process(lab: Lab) -> None:
+    process = lab.alpha.start(["sh", "-c", "echo out; echo err >&2; cat; sleep 60"], stdin=b"in")
+    process.wait_for_output(b"in")
+    eventually(lambda: process.output() == b"out\ninerr\n")
+    assert process.poll() is None
+    process.kill()
+    assert process.wait(timeout_seconds=5) == -9
+
+
+def test_files_go_both_ways(lab: Lab) -> None:
+    content = bytes(range(256)) * 40_000
+    lab.beta.put("/tmp/deep/file", content, mode=0o600)
+    assert lab.beta.get("/tmp/deep/file") == content
+
+
+def test_crash_and_boot_keep_what_was_synced(lab: Lab) -> None:
+    lab.beta.sh("echo kept >/back/kept; zpool sync back")
+    lab.beta.crash()
+    assert not lab.beta.is_running()
+    with pytest.raises(NodeUnreachable):
+        lab.beta.run(["true"], timeout_seconds=0.1)
+    lab.beta.boot()
+    assert lab.beta.get("/back/kept") == b"kept\n"
+    assert health(lab.beta) == "ONLINE"
+
+
+def test_orderly_reboot(lab: Lab) -> None:
+    lab.beta.sh("echo buffered >/back/buffered")
+    lab.beta.reboot()
+    assert lab.beta.get("/back/buffered") == b"buffered\n"
+
+
+def test_cut_and_heal(lab: Lab) -> None:
+    assert reaches_beta(lab)
+    lab.cut()
+    assert not reaches_beta(lab)
+    lab.alpha.run(["ping", "-c1", "-W1", "hub"])
+    lab.heal()
+    assert reaches_beta(lab)
+    lab.cut("beta")
+    assert not reaches_beta(lab)
+    assert lab.beta.run(["ping", "-c1", "-W1", "hub"], check=False).returncode != 0
+    lab.heal()
+    assert reaches_beta(lab)
+
+
+def test_degraded_link_survives_a_boot(lab: Lab) -> None:
+    lab.degrade(delay_ms=150)
+    lab.beta.crash()
+    lab.beta.boot()
+    answer = lab.alpha.run(["ping", "-c2", "-i0.3", "beta"]).text
+    lab.heal()
+    assert float(answer.rsplit("/", 3)[1]) > 295
+    answer = lab.alpha.run(["ping", "-c2", "-i0.3", "beta"]).text
+    assert float(answer.rsplit("/", 3)[1]) < 50
+
+
+def test_freeze_and_thaw(lab: Lab) -> None:
+    process = lab.beta.start(["sh", "-c", "while :; do echo tick; sleep 0.05; done"])
+    process.wait_for_output(b"tick")
+    lab.beta.freeze()
+    assert lab.beta.is_running()
+    with pytest.raises(NodeUnreachable):
+        lab.beta.channel.ask("ping", timeout_seconds=0.5)
+    lab.beta.thaw()
+    before = len(process.output())
+    eventually(lambda: len(process.output()) > before)
+    process.kill()
+
+
+def test_a_clock_step_affects_one_node_only(lab: Lab) -> None:
+    lab.beta.step_clock(86400)
+    assert abs(lab.beta.now() - time.time() - 86400) < 5
+    assert abs(lab.alpha.now() - time.time()) < 5
+    lab.beta.crash()
+    lab.beta.boot()
+    assert abs(lab.beta.now() - time.time() - 86400) < 5
+    lab.beta.step_clock(-86400)
+
+
+def test_save_and_load(lab: Lab) -> None:
+    lab.alpha.sh("zfs create tank/state; echo first >/tank/state/file; zpool sync")
+    lab.save("first")
+    lab.alpha.sh("zfs destroy -r tank/state; echo later >/root/later")
+    began = time.monotonic()
+    lab.load("first")
+    assert time.monotonic() - began < 10
+    assert lab.alpha.get("/tank/state/file") == b"first\n"
+    assert lab.alpha.sh("test -e /root/later", check=False).returncode == 1
+
+
+def disk_state(node: Node, number: int) -> str:
+    status = node.run(["zpool", "status", node.pool]).text
+    return next(line for line in status.splitlines() if f"disk{number} " in line).split()[1]
+
+
+def bring_back(node: Node, number: int) -> None:
+    node.plug_disk(number)
+    node.sh(f"zpool clear {node.pool}; zpool online {node.pool} disk{number}; zpool sync")
+    eventually(lambda: b"resilvered" in node.run(["zpool", "status", node.pool]).stdout)
+    assert health(node) == "ONLINE"
+    node.sh(f"zpool scrub -w {node.pool}")
+    assert "errors: No known data errors" in node.run(["zpool", "status", node.pool]).text
+
+
+def test_a_pulled_disk_degrades_the_pool_which_goes_on(lab: Lab) -> None:
+    lab.alpha.pull_disk(2)
+    assert health(lab.alpha) == "DEGRADED"
+    lab.alpha.sh("head -c 20M /dev/urandom >/tank/random; md5sum /tank/random >/tmp/sum")
+    bring_back(lab.alpha, 2)
+    lab.alpha.sh("md5sum -c /tmp/sum")
+
+
+def test_a_disk_that_fails_unnoticed(lab: Lab) -> None:
+    lab.beta.pull_disk(1, noticed=False)
+    lab.beta.sh("head -c 20M /dev/urandom >/back/random; zpool sync")
+    eventually(lambda: disk_state(lab.beta, 1) == "FAULTED")
+    bring_back(lab.beta, 1)
+
+
+def test_a_disk_that_is_missing_at_boot(lab: Lab) -> None:
+    lab.alpha.shutdown()
+    lab.alpha.pull_disk(3)
+    lab.alpha.boot()
+    assert health(lab.alpha) == "DEGRADED"
+    bring_back(lab.alpha, 3)
+
+
+def test_a_full_file_system(lab: Lab) -> None:
+    lab.alpha.sh("zfs create -o quota=20M tank/small")
+    lab.alpha.fill("/tank/small")
+    full = lab.alpha.sh("head -c 2M /dev/urandom >/tank/small/more", check=False)
+    assert b"quota" in full.stderr.lower() or b"space" in full.stderr.lower()
+
+
+def test_another_process_attaches(lab: Lab) -> None:
+    again = Lab.attach(lab.instance.name)
+    assert again.beta.run(["echo", "here"]).text == "here"
+    with pytest.raises(LabError, match="up already"):
+        Lab.up(lab.instance.name)
+
+
+OWNER = """
+import sys
+from tests.lab import Lab
+lab = Lab.up("orphan")
+lab.alpha.start(["sleep", "1000"])
+print(lab.alpha.machine.keeper().pid, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_nothing_is_left_of_a_lab_whose_owner_was_killed() -> None:
+    owner = subprocess.Popen(
+        [sys.executable, "-c", OWNER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=REPOSITORY,
+    )
+    assert owner.stdin
+    assert owner.stdout
+    keeper = int(owner.stdout.readline().split()[-1])
+    owner.kill()
+    owner.wait()
+    eventually(lambda: not Path(f"/proc/{keeper}").exists())
+    with Lab.up("another", boot=False):  # whoever comes next sweeps
+        assert not Instance("orphan").run.exists()
+        assert not Instance("orphan").store.exists()
+        assert not (Path("/run/netns") / Instance("orphan").namespace).exists()

@@ -1,0 +1,1 @@
+"""Moving bytes: pipes, tasks that end at a pipe, and compression on the wire."""

@@ -1,0 +1,191 @@
+"""JSON payloads. Which question it answers: is this a message that an honest peer sends?
+
+Everything that is not is Corrupt(protocol): bad UTF-8 or JSON, unknown or missing fields, guids
+beyond 64 bits, names that OpenZFS would not accept. Nothing here trusts a length, a name or a
+sentence of the peer; sentences are stripped of control characters, since terminals show them.
+"""
+
+import json
+import re
+import uuid
+from typing import Any, TypeVar
+
+from zrepl_py.adapters.peer.framing import FrameType, check_length, render_frame
+from zrepl_py.core.codec import decode, encode
+from zrepl_py.errors import KINDS, Bug, Corrupt, Refused, Standing, ZrError
+from zrepl_py.model.names import check_dataset_name, join_snapshot, parse_epoch
+from zrepl_py.model.site import Manifest
+from zrepl_py.model.wire import (
+    PROTOCOL,
+    AskAbort,
+    Begin,
+    Call,
+    Committed,
+    End,
+    Failure,
+    Hello,
+    LaneName,
+    TellManifest,
+    TellProperties,
+)
+
+T = TypeVar("T")
+_GUID_END = 1 << 64
+_REASON = re.compile(r"[a-z][a-z0-9-]{0,59}\Z")
+_PROPERTY = re.compile(r"[a-z0-9][a-z0-9:._@-]{0,199}\Z")
+_SENTENCE_CHARACTERS = 4000
+_VALUE_BYTES = 8191
+
+
+def render_message(frame_type: FrameType, value: object) -> bytes:
+    """A dataclass of model/wire.py → a whole frame. Refused(message-too-large)."""
+    text = json.dumps(encode(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    payload = text.encode()
+    if not check_length(frame_type, len(payload)):
+        raise Refused(
+            "message-too-large",
+            f"A {frame_type.name} message of {len(payload)} bytes is longer than the protocol has.",
+            "Keep fewer snapshots or bookmarks per dataset.",
+        )
+    return render_frame(frame_type, payload)
+
+
+def parse_message(expected: type[T] | Any, payload: memoryview | bytes) -> T:
+    """Payload → `expected`. Corrupt(protocol)."""
+    value = _parse_json(payload)
+    try:
+        message: T = decode(expected, value)
+    except (Corrupt, Bug, RecursionError) as error:
+        # A Bug here is a model type that refuses its fields: the peer's fault, not ours.
+        raise Corrupt("protocol", f"The peer sent a malformed message. {error}") from None
+    return message
+
+
+def parse_hello(payload: memoryview | bytes) -> Hello:
+    """The greeting. Standing(peer-version) when the protocol is another one, else as above."""
+    value = _parse_json(payload)
+    spoken = value.get("protocol") if isinstance(value, dict) else None
+    if type(spoken) is int and spoken != PROTOCOL:
+        # Before anything else is looked at: another protocol's Hello may have other fields.
+        raise Standing(
+            "peer-version",
+            f"The peer speaks protocol {spoken}, this node speaks {PROTOCOL}.",
+            "Install the same version of zr on both nodes.",
+        )
+    return parse_message(Hello, payload)
+
+
+def parse_call(payload: memoryview | bytes) -> Call:
+    """A Call whose names, guids and properties have been looked at."""
+    call: Call = parse_message(Call, payload)
+    if isinstance(call, TellManifest):
+        _check_manifest(call.manifest)
+        return call
+    _check_lane(call.lane)
+    if isinstance(call, AskAbort):
+        _check_guid(call.to_guid)
+    if isinstance(call, TellProperties):
+        for name, value in call.properties.items():
+            if not _PROPERTY.match(name) or len(value.encode()) > _VALUE_BYTES or "\0" in value:
+                raise Corrupt("protocol", f"The peer sent an impossible property {name[:60]!r}.")
+    return call
+
+
+def parse_begin(payload: memoryview | bytes) -> Begin:
+    """A Begin whose names and guids have been looked at."""
+    begin: Begin = parse_message(Begin, payload)
+    _check_lane(begin.lane)
+    _check_guid(begin.to_guid)
+    _check_guid(begin.from_guid, zero=True)
+    if begin.from_guid == begin.to_guid or not 0 <= begin.estimate_bytes < _GUID_END:
+        raise Corrupt("protocol", "The peer began a stream with impossible numbers.")
+    try:
+        if "/" in begin.to_name:
+            raise Refused("bad-name", "A snapshot's name has no slash.")
+        check_dataset_name(begin.to_name)
+        join_snapshot(begin.lane.dataset, begin.to_name)
+    except Refused as error:
+        raise Corrupt("protocol", f"The peer began an impossible stream. {error}") from None
+    return begin
+
+
+def parse_end(payload: memoryview | bytes) -> End:
+    """The End of a stream."""
+    return parse_message(End, payload)
+
+
+def parse_committed(payload: memoryview | bytes) -> Committed:
+    """What the target has committed."""
+    committed: Committed = parse_message(Committed, payload)
+    _check_guid(committed.guid)
+    return committed
+
+
+def render_failure(error: ZrError) -> bytes:
+    """An error of this side → a FAILURE frame."""
+    sentences = (_sentence(error.message), _sentence(error.remedy))
+    return render_message(
+        FrameType.FAILURE, Failure(type(error).__name__, error.reason, *sentences)
+    )
+
+
+def parse_failure(payload: memoryview | bytes) -> ZrError:
+    """A FAILURE frame → the error itself, to be raised.
+
+    The peer's Bug is not ours: it arrives as Standing(peer-bug), so that it cannot crash us.
+    """
+    failure: Failure = parse_message(Failure, payload)
+    kind = KINDS.get(failure.kind)
+    if kind is None or not _REASON.match(failure.reason):
+        raise Corrupt("protocol", "The peer sent a failure of unknown kind.")
+    message, remedy = _sentence(failure.message), _sentence(failure.remedy)
+    if kind is Bug:
+        return Standing(
+            "peer-bug",
+            f"The peer broke its own promise ({failure.reason}): {message}",
+            "Look at the peer's log, and report the bug.",
+        )
+    return kind(failure.reason, message, remedy)
+
+
+def _parse_json(payload: memoryview | bytes) -> Any:
+    octets = bytes(payload)
+    try:
+        value = json.loads(octets.decode())
+        if b"\\u" in octets:
+            # Escaped lone surrogates would pass here and fail much later, when written.
+            json.dumps(value, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
+        raise Corrupt("protocol", "The peer sent a message that is not JSON.") from None
+    return value
+
+
+def _check_guid(guid: int, *, zero: bool = False) -> None:
+    if not (0 if zero else 1) <= guid < _GUID_END:
+        raise Corrupt("protocol", "The peer sent an impossible guid.")
+
+
+def _check_lane(lane: LaneName) -> None:
+    try:
+        check_dataset_name(lane.dataset)
+        well_formed = str(uuid.UUID(lane.lane)) == lane.lane
+    except (Refused, ValueError):
+        well_formed = False
+    if not well_formed:
+        raise Corrupt("protocol", "The peer named an impossible lane.")
+
+
+def _check_manifest(manifest: Manifest) -> None:
+    try:
+        parse_epoch(manifest.epoch)
+        for dataset, guid in manifest.members.items():
+            check_dataset_name(dataset)
+            _check_guid(guid)
+    except Refused:
+        raise Corrupt("protocol", "The peer sent an impossible manifest.") from None
+    if not 0 < len(manifest.group) <= 255 or manifest.seq < 0:
+        raise Corrupt("protocol", "The peer sent an impossible manifest.")
+
+
+def _sentence(text: str) -> str:
+    return "".join(c if c.isprintable() else " " for c in text[:_SENTENCE_CHARACTERS])

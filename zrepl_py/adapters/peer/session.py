@@ -1,0 +1,206 @@
+"""One connection of the server, from the handshake to its end, in a thread of its own.
+
+The source is who its certificate proves, never who it says. A stream's failure ends the
+connection, after the FAILURE frame was read or `linger_seconds` have passed.
+"""
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from zrepl_py.adapters.flow.task import Task
+from zrepl_py.adapters.peer.bytepath import TlsPath, prepare_socket
+from zrepl_py.adapters.peer.certificates import Identity, Pin
+from zrepl_py.adapters.peer.claims import LaneClaims
+from zrepl_py.adapters.peer.conversation import NEXT, Side
+from zrepl_py.adapters.peer.framing import Frame, FrameType
+from zrepl_py.adapters.peer.greeting import judge_hello
+from zrepl_py.adapters.peer.incoming import IncomingStream, await_task
+from zrepl_py.adapters.peer.limits import Limits
+from zrepl_py.adapters.peer.link import Link
+from zrepl_py.adapters.peer.messages import (
+    parse_begin,
+    parse_call,
+    parse_hello,
+    render_failure,
+    render_message,
+)
+from zrepl_py.adapters.peer.tls import make_server_context, shake_hands, translate_error
+from zrepl_py.errors import Bug, Passing, Refused, ZrError
+from zrepl_py.events import Event
+from zrepl_py.model.wire import (
+    Answer,
+    AskAbort,
+    AskReplica,
+    Begin,
+    Call,
+    Committed,
+    Hello,
+    TellManifest,
+)
+from zrepl_py.ports.clock import ClockPort
+from zrepl_py.ports.peer import ReceiverPort
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What all connections of a server share."""
+
+    receiver: ReceiverPort
+    identity: Identity
+    pins: tuple[Pin, ...]
+    hello: Callable[[], Hello]
+    clock: ClockPort
+    limits: Limits
+    tell: Callable[[Event, Mapping[str, str]], None]
+    claims: LaneClaims = field(default_factory=LaneClaims)
+    calls: threading.BoundedSemaphore = field(default_factory=threading.BoundedSemaphore)
+    """Calls that run, those that hang in a suspended pool included."""
+
+
+class Session:
+    """One accepted connection. `proven()` is called once when the peer is known."""
+
+    def __init__(
+        self, service: Service, raw: socket.socket, where: str, proven: Callable[[], None]
+    ) -> None:
+        self._service = service
+        self._raw = raw
+        self._where = where
+        self._proven = proven
+        self._severed = False
+        self._link: Link | None = None
+        self._source = ""
+
+    def sever(self) -> None:
+        """From any thread: end this connection; a stream on it is cut."""
+        self._severed = True
+        if self._link is not None:
+            self._link.sever()
+
+    def run(self) -> None:
+        """Until the connection ends. Raises only Bug, and what is no ZrError at all."""
+        try:
+            link = self._greet()
+            while not self._severed:
+                frame = link.hear(self._service.limits.idle_seconds)
+                if frame.type is FrameType.CALL:
+                    self._answer_call(link, frame)
+                else:
+                    self._take_stream(link, frame)
+        except ZrError as error:
+            self._end_with(error)
+            if isinstance(error, Bug):
+                raise
+        finally:
+            self._raw.close()
+            if self._link is not None:
+                self._link.close()
+
+    def _greet(self) -> Link:
+        service, limits = self._service, self._service.limits
+        try:
+            prepare_socket(self._raw, limits.silence_seconds)
+        except OSError as error:
+            raise translate_error(error) from None
+        self._raw.settimeout(limits.connect_seconds)
+        context = make_server_context(service.identity, service.pins)
+        secured, pin = shake_hands(context, self._raw, service.pins, server=True)
+        self._source = pin.node.uuid
+        self._link = link = Link(TlsPath(secured), Side.SERVER, service.clock)
+        payload = bytes(link.hear_answer(FrameType.HELLO, limits.connect_seconds))
+        mine = service.hello()
+        # Said before the other's is judged: so each side finds by itself what does not fit.
+        link.say(FrameType.HELLO, render_message(FrameType.HELLO, mine), limits.connect_seconds)
+        judge_hello(mine, parse_hello(payload), pin.node.uuid)
+        self._proven()
+        self._tell(Event.PEER_CONNECTED)
+        return link
+
+    def _answer_call(self, link: Link, frame: Frame) -> None:
+        service = self._service
+        call = parse_call(frame.payload)
+        if not service.calls.acquire(blocking=False):
+            raise Passing("peer-busy", "The target is still at work on earlier calls.")
+
+        def work() -> Answer:
+            try:
+                return self._perform(call)
+            finally:
+                service.calls.release()
+
+        task = Task(work, f"call {type(call).__name__}")
+        try:
+            answer = await_task(
+                link, task, service.clock, service.limits, service.limits.call_seconds
+            )
+            said = render_message(FrameType.ANSWER, answer)
+        except Bug:
+            raise
+        except ZrError as error:
+            if not task.ended:
+                raise
+            link.say(FrameType.FAILURE, render_failure(error), service.limits.call_seconds)
+        else:
+            link.say(FrameType.ANSWER, said, service.limits.call_seconds)
+        finally:
+            task.close()
+
+    def _perform(self, call: Call) -> Answer:
+        receiver, source = self._service.receiver, self._source
+        if isinstance(call, AskReplica):
+            return Answer(receiver.observe_replica(source, call.lane))
+        if isinstance(call, AskAbort):
+            receiver.abort_partial(source, call.lane, call.to_guid)
+        elif isinstance(call, TellManifest):
+            receiver.store_manifest(source, call.manifest)
+        else:
+            receiver.store_properties(source, call.lane, call.properties)
+        return Answer()
+
+    def _take_stream(self, link: Link, frame: Frame) -> None:
+        service, limits = self._service, self._service.limits
+        begin: Begin = parse_begin(frame.payload)
+        epoch = service.hello().epoch
+        if begin.epoch != epoch:
+            raise Refused(
+                "peer-epoch",
+                f"The target is in epoch {epoch}, the stream is of {begin.epoch[:60]!r}.",
+                "Look at `zr status` on both nodes to see which one was promoted last.",
+            )
+        lane = (self._source, begin.lane.lane)
+        claim = service.claims.take(lane, link, limits.settle_seconds)
+
+        def receive(fd: int) -> Committed:
+            try:
+                return service.receiver.receive(self._source, begin, fd)
+            finally:
+                service.claims.give_back(lane, claim)
+
+        stream = IncomingStream(link, begin, receive, service.clock, limits)
+        try:
+            committed = stream.run()
+        finally:
+            if not stream.began:
+                service.claims.give_back(lane, claim)
+        said = render_message(FrameType.COMMITTED, committed)
+        link.say(FrameType.COMMITTED, said, limits.silence_seconds)
+
+    def _end_with(self, error: ZrError) -> None:
+        """The last words: a FAILURE where the conversation has room for one."""
+        self._tell(Event.PEER_LOST, error)
+        link = self._link
+        if link is None:
+            return
+        with contextlib.suppress(ZrError):
+            if (link.conversation.state, Side.SERVER, FrameType.FAILURE) in NEXT:
+                link.offer(FrameType.FAILURE, render_failure(error))
+            link.linger(self._service.limits.linger_seconds)
+
+    def _tell(self, event: Event, error: ZrError | None = None) -> None:
+        fields = {"address": self._where, "node": self._source}
+        if error is not None:
+            fields |= {"kind": type(error).__name__, "reason": error.reason, "why": str(error)}
+        self._service.tell(event, fields)

@@ -1,0 +1,70 @@
+"""The life of one worker process: lock, listen, serve, and end in time.
+
+Which question it answers: when does a worker start and stop? It says READY=1 once it listens, ends
+at SIGTERM, SIGINT, or (started by hand) when its standard input closes, because then whoever
+started it is gone. Ending has a bound: what hangs in the kernel is left behind.
+"""
+
+import os
+import signal
+from dataclasses import dataclass
+
+from zrepl_py.adapters.clock import MachineClock
+from zrepl_py.adapters.worker.counters import Counters
+from zrepl_py.adapters.worker.listener import Listener
+from zrepl_py.adapters.worker.notify import notify
+from zrepl_py.adapters.worker.server import INTERRUPT, WorkerServer
+from zrepl_py.adapters.worker.verbs import Scope
+from zrepl_py.ports.zfs import ZfsPort
+
+_STDIN = 0
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOptions:
+    """What one worker is started with."""
+
+    scope: Scope
+    socket: str
+    allowed_uids: frozenset[int] = frozenset()
+    """Besides root."""
+    until_stdin_closes: bool = False
+    finish_seconds: float = 10.0
+
+
+def run_worker(options: WorkerOptions, zfs: ZfsPort) -> bool:
+    """Serve until told to stop; True where everything had ended within the bound.
+
+    Takes over the process's signals. Errors: those of Listener.
+    """
+    counters = Counters()
+    counters.watch_forks()
+    wake_fd, stop_fd = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: _wake(stop_fd))
+    signal.signal(INTERRUPT, lambda _number, _frame: None)
+    server = WorkerServer(
+        zfs,
+        options.scope,
+        MachineClock(),
+        counters=counters,
+        allowed_uids=options.allowed_uids,
+    )
+    listener = Listener(options.socket)
+    stops = [wake_fd, _STDIN] if options.until_stdin_closes else [wake_fd]
+    notify("READY=1")
+    try:
+        server.serve(listener.sock, stops)
+    finally:
+        notify("STOPPING=1")
+        listener.stop_listening()
+        ended = server.finish(options.finish_seconds)
+        listener.close()
+    return ended
+
+
+def _wake(fd: int) -> None:
+    try:
+        os.write(fd, b"x")
+    except BlockingIOError:
+        return  # The pipe is full of earlier signals, so it is awake.

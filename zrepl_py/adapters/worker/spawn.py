@@ -1,0 +1,119 @@
+"""Workers for a daemon that was started by hand as root, without systemd.
+
+Which question it answers: how does a daemon get its workers by itself? It starts the warden
+(warden.py) by exec, before it has threads, and waits until every worker answers. When the daemon
+ends, however it ends, the warden's standard input closes, and everything below it ends too.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from zrepl_py.adapters.clock import Deadline
+from zrepl_py.adapters.worker.client import Patience, WorkerClient
+from zrepl_py.adapters.worker.proxy import PoolSockets
+from zrepl_py.adapters.worker.verbs import COUNTERS, WorkerKind
+from zrepl_py.adapters.worker.warden import WorkerSpec
+from zrepl_py.core.codec import encode
+from zrepl_py.errors import Passing, Standing
+from zrepl_py.ports.clock import ClockPort
+
+ENTRY = "zrepl_py.daemon.worker"
+RUN_DIRECTORY = "/run/zr"
+_STEP_SECONDS = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """The warden of a daemon."""
+
+    process: "subprocess.Popen[bytes]"
+
+    @property
+    def pid(self) -> int:
+        """The warden's."""
+        return self.process.pid
+
+    def stop(self, bound_seconds: float = 20.0) -> None:
+        """End the warden and all workers; kills the warden when the time is over."""
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+        try:
+            self.process.wait(bound_seconds)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+def pool_sockets(pool: str, *, receives: bool, directory: str = RUN_DIRECTORY) -> PoolSockets:
+    """Where the workers of a pool listen, by systemd's units as well as when started by hand."""
+    receive = f"{directory}/receive/{pool}.sock" if receives else None
+    return PoolSockets(f"{directory}/zfs/{pool}.sock", receive)
+
+
+def worker_specs(
+    pool: str,
+    sockets: PoolSockets,
+    *,
+    allow_uid: int,
+    receive_user: str = "zr-recv",
+    adapter: str = "libzfs_core",
+) -> list[WorkerSpec]:
+    """The workers of one pool, as they are started by hand."""
+    specs = [_spec(WorkerKind.ZFS, pool, sockets.zfs, allow_uid, adapter, None)]
+    if sockets.receive is not None:
+        specs.append(
+            _spec(WorkerKind.RECEIVE, pool, sockets.receive, allow_uid, adapter, receive_user)
+        )
+    return specs
+
+
+def _spec(
+    kind: WorkerKind, pool: str, socket: str, allow_uid: int, adapter: str, user: str | None
+) -> WorkerSpec:
+    argv = (sys.executable, "-m", ENTRY, kind.value, "--pool", pool, "--socket", socket)
+    options = ("--adapter", adapter, "--allow-uid", str(allow_uid), "--until-stdin-closes")
+    return WorkerSpec(socket, argv + options, user)
+
+
+def start_workers(
+    specs: Sequence[WorkerSpec], clock: ClockPort, *, deadline_seconds: float = 30.0
+) -> Running:
+    """Start the warden with these workers and wait until each answers.
+
+    Call it before the process has threads. Errors: Standing(worker-start), after everything that
+    was started has been ended again.
+    """
+    process = subprocess.Popen(
+        (sys.executable, "-m", ENTRY, "warden", "--specs", json.dumps(encode(list(specs)))),
+        stdin=subprocess.PIPE,
+    )
+    running = Running(process)
+    deadline = Deadline(clock, deadline_seconds)
+    waiting = [spec.socket for spec in specs]
+    while waiting and not deadline.expired() and process.poll() is None:
+        waiting = [path for path in waiting if not _answers(path, clock)]
+        if waiting:
+            clock.sleep(_STEP_SECONDS)
+    if waiting:
+        running.stop()
+        raise Standing(
+            "worker-start",
+            f"No worker answers at {', '.join(waiting)} within {deadline_seconds:.0f} s.",
+            "Read the messages above this one; `zr doctor` checks what a worker needs.",
+        )
+    return running
+
+
+def _answers(path: str, clock: ClockPort) -> bool:
+    patience = Patience(connect_seconds=1.0, call_seconds=1.0)
+    client = WorkerClient(path, clock, patience, lambda _event, _fields: None)
+    try:
+        client.call(COUNTERS, {})
+    except Passing:
+        return False
+    finally:
+        client.close()
+    return True

@@ -1,0 +1,104 @@
+"""Streams through `zfs send` and `zfs receive`.
+
+The stream's BEGIN is read and checked before `zfs receive` is started, which then gets it back in
+front of the rest, moved by splice. A peer's resume token is never used: for `zfs send -t` one is
+made here, of a validated (object, offset) and of guids that were read from this pool.
+"""
+
+import os
+import select
+import subprocess
+
+from zrepl_py.adapters.zfs.begin import check_begin, parse_begin
+from zrepl_py.adapters.zfs.command_errors import judge_command
+from zrepl_py.adapters.zfs.forks import Ended, start
+from zrepl_py.adapters.zfs.lzc_streams import read_begin
+from zrepl_py.adapters.zfs.resume_token import ResumeToken, render_resume_token
+from zrepl_py.adapters.zfs.translate import judge_errno
+from zrepl_py.model.observation import ResumePoint
+
+_CHUNK_BYTES = 1 << 20
+_EPIPE = 32
+_END_SECONDS = 120.0
+
+
+def render_send_argv(
+    snapshot: str,
+    base: str | None,
+    *,
+    raw: bool,
+    resume: tuple[int, int] | None,
+    guids: tuple[int, int] | None,
+) -> list[str]:
+    """The arguments of `zfs send`; `guids` of snapshot and base (or 0) are needed to resume."""
+    if resume is not None and guids is not None:
+        point = ResumePoint(guids[0], guids[1], resume[0], resume[1], 0, raw)
+        return ["zfs", "send", "-t", render_resume_token(ResumeToken(point, snapshot))]
+    flags = ["-L", "-c", "-w"] if raw else ["-L", "-c"]
+    since = ["-i", base] if base is not None else []
+    return ["zfs", "send", *flags, *since, "--", snapshot]
+
+
+def send_by_command(
+    snapshot: str,
+    base: str | None,
+    *,
+    raw: bool,
+    fd: int,
+    resume: tuple[int, int] | None,
+    guids: tuple[int, int] | None,
+) -> None:
+    """See ports/zfs.py, send; does not close `fd`."""
+    argv = render_send_argv(snapshot, base, raw=raw, resume=resume, guids=guids)
+    child = start(argv, stdin=subprocess.DEVNULL, stdout=fd)
+    words = child.communicate()[1].decode("utf-8", "replace")
+    if child.returncode < 0:
+        raise judge_errno("send", _EPIPE, snapshot)
+    if child.returncode != 0:
+        raise judge_command("send", Ended(child.returncode, "", words), snapshot)
+
+
+def receive_by_command(snapshot: str, *, fd: int, to_guid: int, from_guid: int, raw: bool) -> None:
+    """See ports/zfs.py, receive; does not close `fd`."""
+    record = read_begin(fd, snapshot)
+    check_begin(parse_begin(record), to_guid=to_guid, from_guid=from_guid, raw=raw)
+    read_end, write_end = os.pipe()
+    try:
+        child = start(
+            ["zfs", "receive", "-s", "-u", "--", snapshot],
+            stdin=read_end,
+            stdout=subprocess.DEVNULL,
+        )
+    except BaseException:
+        os.close(write_end)
+        raise
+    finally:
+        os.close(read_end)
+    try:
+        _relay(record, fd, write_end)
+    finally:
+        os.close(write_end)
+        try:
+            words = child.communicate(timeout=_END_SECONDS)[1].decode("utf-8", "replace")
+        except subprocess.TimeoutExpired:
+            child.kill()
+            words = child.communicate()[1].decode("utf-8", "replace")
+    if child.returncode != 0:
+        raise judge_command("receive", Ended(child.returncode, "", words), snapshot)
+
+
+def _relay(record: bytes, source: int, target: int) -> None:
+    """Move `record` and then all of `source` into `target`, until either is at its end."""
+    poll = select.poll()
+    poll.register(source, select.POLLIN)
+    poll.register(target, 0)  # POLLERR comes unasked when the reader has gone.
+    try:
+        os.write(target, record)
+        while True:
+            seen = dict(poll.poll())
+            if seen.get(target, 0) & select.POLLERR:
+                return
+            if source in seen and not os.splice(source, target, _CHUNK_BYTES):
+                return
+    except BrokenPipeError:
+        return

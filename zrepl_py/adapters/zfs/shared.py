@@ -1,0 +1,177 @@
+"""What both ZFS adapters have in common: verbs that are channel programs, and verbs that list.
+
+A channel program looks and acts in one txg, so nothing can happen between a check and the change
+(ports/zfs.py). Verbs that list fork `zfs list` or `zfs get`, and are none of a steady cycle's.
+Must never build a program's text from arguments, and never force anything.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from time import monotonic
+
+from zrepl_py.adapters.zfs.command_errors import judge_command
+from zrepl_py.adapters.zfs.forks import Ended, run
+from zrepl_py.adapters.zfs.kstat import read_pool_guid, read_pool_state
+from zrepl_py.adapters.zfs.names import by_pool, check_own, one_pool, pool_of
+from zrepl_py.adapters.zfs.parse import (
+    parse_carried,
+    parse_datasets,
+    parse_destroy_outcome,
+    parse_history,
+)
+from zrepl_py.adapters.zfs.programs import (
+    check_answer,
+    parse_snapshot_answer,
+    program_text,
+    render_property_arguments,
+    render_snapshot_arguments,
+)
+from zrepl_py.adapters.zfs.resume_token import parse_resume_token
+from zrepl_py.errors import Passing, Standing
+from zrepl_py.model.history import History, Snapshot
+from zrepl_py.model.names import check_dataset_name
+from zrepl_py.model.observation import (
+    Dataset,
+    DestroyOutcome,
+    PoolView,
+    ResumePoint,
+    SnapshotOutcome,
+)
+
+RunProgram = Callable[[str, str, Sequence[str], bool], dict[str, str]]
+"""(pool, program's text, arguments, whether it changes something) → its table of words."""
+
+_SNAPSHOT_DEADLINE_SECONDS = 30.0
+
+
+class SharedZfs:
+    """The verbs of ZfsPort that need no libzfs_core call of their own."""
+
+    def __init__(self, run_program: RunProgram) -> None:
+        self._run_program = run_program
+
+    def observe_pool(self, pool: str) -> PoolView:
+        """See the port. A suspended pool cannot say its sizes: they are 0 then."""
+        health, guid = read_pool_state(pool), read_pool_guid(pool)
+        used = available = 0
+        if health != "SUSPENDED":
+            answer = self._run_program(pool, program_text("observe_pool"), [pool], False)
+            used, available = (int(word) for word in answer[pool].split()[1:])
+        return PoolView(pool, guid, health, used + available, available)
+
+    def observe_datasets(self, root: str) -> list[Dataset]:
+        """See the port. Two forks."""
+        what = ["-r", "-t", "filesystem,volume"]
+        listed = list_lines(
+            ["zfs", "list", "-Hp", *what, "-o", "name,guid,type,encryption,mounted"], root
+        )
+        own = list_lines(
+            ["zfs", "get", "-Hp", *what, "-s", "local", "-o", "name,property,value", "all"], root
+        )
+        return parse_datasets(listed, own)
+
+    def observe_history(self, dataset: str) -> History:
+        """See the port. One fork."""
+        columns = "name,guid,createtxg,creation"
+        argv = ["zfs", "list", "-Hp", "-d", "1", "-t", "snapshot,bookmark", "-o", columns]
+        return parse_history(dataset, list_lines(argv, dataset))
+
+    def observe_properties(self, dataset: str) -> dict[str, str]:
+        """See the port. One fork."""
+        argv = ["zfs", "get", "-Hp", "-s", "local,received", "-o", "property,value", "all"]
+        return parse_carried(list_lines(argv, dataset))
+
+    def observe_snapshot(self, snapshot: str) -> Snapshot | None:
+        """See the port. One channel program that only looks."""
+        program = program_text("observe_snapshot")
+        answer = self._run_program(pool_of(snapshot), program, [snapshot], False)
+        words = answer[snapshot].split()
+        if words[0] == "none":
+            return None
+        guid, createtxg, created_at = (int(word) for word in words[1:])
+        return Snapshot(guid, createtxg, snapshot.split("@", 1)[1], created_at)
+
+    def observe_resume(self, dataset: str) -> ResumePoint | None:
+        """See the port. No fork as root; an ordinary user may not run programs: one fork."""
+        token = self._resume_token(dataset)
+        return parse_resume_token(token).point if token else None
+
+    def _resume_token(self, dataset: str) -> str | None:
+        check_dataset_name(dataset)
+        try:
+            answer = self._run_program(
+                pool_of(dataset), program_text("observe_resume"), [dataset], False
+            )
+        except Standing as error:
+            if error.reason == "pool-missing":
+                return None
+            if error.reason != "no-rights":
+                raise
+            return _listed_resume_token(dataset)
+        words = answer[dataset].split(" ", 1)
+        return words[1] if words[0] == "token" else None
+
+    def snapshot_changed(
+        self, datasets: Mapping[str, str | None], name: str
+    ) -> dict[str, SnapshotOutcome]:
+        """See the port. One channel program, one txg; made again where it has to wait for one."""
+        if not datasets:
+            return {}
+        argv = render_snapshot_arguments(datasets, name)
+        pool = one_pool(datasets)
+        end = monotonic() + _SNAPSHOT_DEADLINE_SECONDS
+        while True:
+            answer = self._run_program(pool, program_text("snapshot_changed"), argv, True)
+            try:
+                return parse_snapshot_answer(answer, name)
+            except BlockingIOError as wait:
+                if monotonic() > end:
+                    raise Passing("busy", f"No snapshot could be taken: {wait}.") from None
+
+    def destroy_snapshots(self, snapshots: Mapping[str, int]) -> list[DestroyOutcome]:
+        """See the port. One channel program, one txg for each pool."""
+        check_own(snapshots, "@")
+        outcomes = []
+        for pool, names in by_pool(snapshots).items():
+            argv = [word for name in names for word in (name, str(snapshots[name]))]
+            answer = self._run_program(pool, program_text("destroy_snapshots"), argv, True)
+            outcomes += [parse_destroy_outcome(name, answer[name]) for name in names]
+        return outcomes
+
+    def set_user_properties(self, dataset: str, values: Mapping[str, str]) -> None:
+        """See the port. One channel program."""
+        argv = render_property_arguments(dataset, values)
+        answer = self._run_program(
+            pool_of(dataset), program_text("set_user_properties"), argv, True
+        )
+        check_answer(answer, dataset, "set", "property")
+
+    def abort_receive(self, dataset: str, to_guid: int) -> None:
+        """See the port. The token is compared again in the txg in which the partial goes."""
+        token = self._resume_token(dataset)
+        if token is None or parse_resume_token(token).point.to_guid != to_guid:
+            return
+        answer = self._run_program(
+            pool_of(dataset), program_text("abort_receive"), [dataset, token], True
+        )
+        if answer.get(dataset) != "none":
+            check_answer(answer, dataset, "aborted", "abort")
+
+
+def list_lines(argv: Sequence[str], name: str) -> str:
+    """Run a listing command about `name` (checked, so that it cannot be an option)."""
+    check_dataset_name(name)
+    ended: Ended = run([*argv, name])
+    if ended.code != 0:
+        raise judge_command("list", ended, name)
+    return ended.out
+
+
+def _listed_resume_token(dataset: str) -> str | None:
+    argv = ["zfs", "get", "-Hp", "-o", "value", "receive_resume_token"]
+    try:
+        token = list_lines(argv, dataset).strip()
+    except Standing as error:
+        if error.reason == "dataset-missing":
+            return None
+        raise
+    return None if token in ("", "-") else token

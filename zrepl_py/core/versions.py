@@ -1,0 +1,102 @@
+"""Which snapshot shows the state at the time that was asked for?
+
+The rule: by the time in its name (what the clock said at the tick), the newest one taken at or
+before the wanted instant. That is what a person means by a time, and it stays right when the clock
+was wrong for an hour in between: whoever asks for Tuesday gets what was labelled Tuesday. Of
+several with the same time the last one taken counts (createtxg where it is known, else epoch and
+tick number of the name). Where the clock stepped back, a snapshot that was taken later may carry an
+earlier time; Chosen.doubt then names it, and nothing is hidden.
+
+`@latest` goes by the order alone, never by the clock. Snapshots that zr did not make carry no time
+that can be trusted; they are only ever chosen by their name.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+from zrepl_py.core.times import Instant, Named, Wanted, render_instant
+from zrepl_py.errors import Refused
+from zrepl_py.model.names import TickName, parse_tick
+
+_Order = tuple[int, int, int, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The snapshot to take the file from."""
+
+    name: str
+    at: int | None
+    """When it was taken, by the clock of then; None for a snapshot that zr did not make."""
+    doubt: str = ""
+    """Name of a later snapshot that also claims to be at or before the instant, or empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Own:
+    name: str
+    tick: TickName
+    order: _Order
+
+
+def choose_snapshot(
+    names: Iterable[str],
+    wanted: Wanted,
+    zone: ZoneInfo,
+    createtxg: Mapping[str, int] | None = None,
+) -> Chosen:
+    """`names`: all snapshots of one dataset, foreign ones too; `createtxg`: name → txg, if known.
+
+    Raises Refused(no-snapshot), which names the oldest and the newest that exist.
+    """
+    everything = frozenset(names)
+    own = _own(everything, createtxg or {})
+    if isinstance(wanted, Named):
+        if wanted.snapshot not in everything:
+            raise Refused(
+                "no-snapshot", f"There is no snapshot {wanted.snapshot}.", _existing(own, zone)
+            )
+        tick = parse_tick(wanted.snapshot)
+        return Chosen(wanted.snapshot, tick.at if tick else None)
+    if not own:
+        raise Refused(
+            "no-snapshot",
+            "This dataset has no snapshot made by zr.",
+            "Check with `zr status` that a policy covers it; older states are on the peer.",
+        )
+    if not isinstance(wanted, Instant):
+        last = max(own, key=lambda s: s.order)
+        return Chosen(last.name, last.tick.at)
+    before = [s for s in own if s.tick.at <= wanted.at]
+    if not before:
+        raise Refused(
+            "no-snapshot",
+            f"There is no snapshot from {render_instant(wanted.at, zone)} or before.",
+            _existing(own, zone),
+        )
+    best = max(before, key=lambda s: (s.tick.at, s.order))
+    last = max(before, key=lambda s: s.order)
+    return Chosen(best.name, best.tick.at, "" if last is best else last.name)
+
+
+def _own(names: Iterable[str], createtxg: Mapping[str, int]) -> list[_Own]:
+    ticks = {n: tick for n in names if (tick := parse_tick(n)) is not None}
+    if ticks.keys() <= createtxg.keys():
+        return [_Own(n, tick, (createtxg[n], 0, 0, "")) for n, tick in ticks.items()]
+    return [_Own(n, tick, _order(tick)) for n, tick in ticks.items()]
+
+
+def _order(tick: TickName) -> _Order:
+    return (tick.epoch.n, tick.seq, tick.at, tick.epoch.fork)
+
+
+def _existing(own: list[_Own], zone: ZoneInfo) -> str:
+    if not own:
+        return "There is none made by zr here."
+    by_time = sorted(own, key=lambda s: (s.tick.at, s.order))
+    oldest, newest = by_time[0], by_time[-1]
+    return (
+        f"The oldest is {oldest.name} ({render_instant(oldest.tick.at, zone)}), "
+        f"the newest {newest.name} ({render_instant(newest.tick.at, zone)})."
+    )

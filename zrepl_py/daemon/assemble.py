@@ -1,0 +1,67 @@
+"""From a configuration file to a Service: the daemon's own parts on top of what wiring.py gives."""
+
+from functools import partial
+from pathlib import Path
+
+from zrepl_py.core.codec import decode
+from zrepl_py.daemon.agenda import Agenda
+from zrepl_py.daemon.lanes import Target
+from zrepl_py.daemon.receiver import Receiver
+from zrepl_py.daemon.service import CONTROL_SOCKET, Service
+from zrepl_py.daemon.source import Source
+from zrepl_py.engine.receive import Place
+from zrepl_py.errors import Bug, ZrError
+from zrepl_py.events import Event
+from zrepl_py.model.names import parse_epoch
+from zrepl_py.model.site import Manifest
+from zrepl_py.ports.journal import Json
+from zrepl_py.wiring import Parts, wire_client, wire_parts, wire_pins, wire_server
+
+SPARE_THREADS = 4
+"""Beside the streams: ticks, pruning, manifests, the watchdog."""
+
+
+def assemble_service(config_path: str) -> Service:
+    """Everything but started. Errors: see wiring.wire_parts."""
+    parts = wire_parts(config_path)
+    config, node, log = parts.config, parts.state.node, parts.log
+    pins = wire_pins(config)
+    agenda = Agenda(parts.clock, config.link.streams + SPARE_THREADS, partial(_task_failed, parts))
+    source = Source(
+        node=node,
+        epoch=parse_epoch(parts.state.epoch),
+        policies=parts.policies,
+        targets=[Target(pin.node, wire_client(parts, pin)) for pin in pins.values()],
+        ports=parts.ports(),
+        clock=parts.clock,
+        agenda=agenda,
+        tell=log.tell,
+        rescan_seconds=config.rescan_seconds,
+        last_seq=_last_seq(parts),
+    )
+    places = [Place(f"{config.replica_parent}/{name}", pin.node) for name, pin in pins.items()]
+    receiver = Receiver(
+        name=node.name,
+        places=places if config.replica_parent else (),
+        policies=parts.policies,
+        ports=parts.ports(),
+        tell=log.tell,
+    )
+    server = wire_server(parts, receiver, list(pins.values()))
+    control = Path(config.run_dir) / CONTROL_SOCKET
+    return Service(node, source, receiver, server, agenda, parts.clock, log, parts.zfs, control)
+
+
+def _last_seq(parts: Parts) -> int:
+    """The number of the last tick that was journalled: a tick's number is never given twice."""
+    manifests = (record["manifest"] for record in parts.journal.records("tick"))
+    return max((_manifest(manifest).seq for manifest in manifests), default=0)
+
+
+def _manifest(value: Json) -> Manifest:
+    return decode(Manifest, value)
+
+
+def _task_failed(parts: Parts, error: BaseException) -> None:
+    known = error if isinstance(error, ZrError) else Bug("task-failed", repr(error))
+    parts.log.tell(Event.TASK_FAILED, reason=known.reason, message=str(known))

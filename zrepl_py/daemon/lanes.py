@@ -1,0 +1,197 @@
+"""The lanes of this node: one per dataset and target; run, retried, and asked what they pin.
+
+A lane's view is only a cache: any error throws it away, and the next run observes both sides.
+"""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from zrepl_py.core.diff import explain_conflict
+from zrepl_py.core.replication import LaneView
+from zrepl_py.core.retention import would_drop_on_target
+from zrepl_py.daemon.agenda import Agenda
+from zrepl_py.engine.commands import run
+from zrepl_py.engine.group import Group
+from zrepl_py.engine.lane import LaneResult, replicate_lane
+from zrepl_py.errors import Passing, ZrError
+from zrepl_py.events import Event
+from zrepl_py.model.history import History, Snapshot
+from zrepl_py.model.plan import Conflict, NothingToSend, Skipped
+from zrepl_py.model.policy import Keep
+from zrepl_py.model.site import Lane, Node, lane_uuid
+from zrepl_py.ports.clock import ClockPort
+from zrepl_py.ports.peer import PeerPort
+
+Tell = Callable[..., None]
+"""tell(event, **fields): see events.py."""
+RETRY_SECONDS = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+STANDING_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A node that keeps copies of this node's datasets."""
+
+    node: Node
+    port: PeerPort
+
+
+@dataclass
+class LaneState:
+    """One lane, and what is remembered of it."""
+
+    lane: Lane
+    group: str
+    keep: Keep
+    """The target's retention of this dataset, as far as this node's policies say."""
+    parent: str | None
+    """uuid of the nearest selected ancestor's lane: its replica must exist before ours can."""
+    view: LaneView | None = None
+    conflict: Conflict | None = None
+    error: ZrError | None = None
+    failures: int = 0
+    committed: Snapshot | None = None
+    """The newest snapshot that the target has, as it said itself."""
+    committed_at: float | None = None
+    transfers: int = 0
+
+    @property
+    def replica_exists(self) -> bool:
+        """The target is known to have at least one snapshot."""
+        return self.view is not None and bool(self.view.replica.history.snapshots)
+
+    @property
+    def pins(self) -> frozenset[int]:
+        """guids that this lane needs on the source: base, in flight, resumable."""
+        if self.view is None:
+            return frozenset()
+        replica, guids = self.view.replica, set(self.view.held)
+        if replica.history.newest is not None:
+            guids.add(replica.history.newest.guid)
+        if replica.resume is not None:
+            guids.add(replica.resume.to_guid)
+        return frozenset(guids)
+
+
+@dataclass
+class Lanes:
+    """All lanes. `history_of` gives the source's history of a dataset as it is known now."""
+
+    node: Node
+    ports: dict[str, Any]
+    clock: ClockPort
+    agenda: Agenda
+    tell: Tell
+    history_of: Callable[[str], History | None]
+    states: dict[str, LaneState] = field(default_factory=dict)
+    _peers: dict[str, PeerPort] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def ensure(self, group: Group, targets: list[Target]) -> None:
+        """Make the lanes of a group those that its members and targets ask for."""
+        wanted: dict[str, LaneState] = {}
+        for target in targets:
+            keep = group.policy.keep.get(target.node.name, Keep())
+            above: dict[str, str] = {}
+            for name, member in group.members.items():
+                uuid = lane_uuid(self.node.uuid, member.dataset.guid, target.node.uuid)
+                ancestors = [a for a in above if name.startswith(a + "/")]
+                parent = above[max(ancestors, key=len)] if ancestors else None
+                above[name] = uuid
+                lane = Lane(uuid, name, target.node, member.dataset.encrypted)
+                known = self.states.get(uuid)
+                if known is not None and known.lane == lane:
+                    known.keep, known.parent = keep, parent
+                    wanted[uuid] = known
+                else:
+                    wanted[uuid] = LaneState(lane, group.name, keep, parent)
+        with self._lock:
+            others = {u: s for u, s in self.states.items() if s.group != group.name}
+            self.states = {**others, **wanted}
+            self._peers.update({t.node.uuid: t.port for t in targets})
+
+    def wake(self, group: str) -> None:
+        """Let every lane of a group look whether there is something to send."""
+        for uuid, state in list(self.states.items()):
+            if state.group == group and not state.failures:
+                self._ask(uuid)
+
+    def wake_all(self) -> None:
+        """Let every lane look now, also those that wait after a failure."""
+        for uuid in list(self.states):
+            self._ask(uuid)
+
+    def of_dataset(self, dataset: str) -> list[LaneState]:
+        """The lanes of one dataset."""
+        return [s for s in self.states.values() if s.lane.dataset == dataset]
+
+    def _ask(self, uuid: str, after_seconds: float = 0.0) -> None:
+        self.agenda.ask(("lane", uuid), lambda: self.run_lane(uuid), after_seconds)
+
+    def run_lane(self, uuid: str) -> None:
+        """Run one lane once; errors are remembered, told and retried, never raised."""
+        state = self.states.get(uuid)
+        history = self.history_of(state.lane.dataset) if state else None
+        if state is None or history is None or not self._may_start(state):
+            return
+        view = state.view
+        if view is not None:
+            view = replace(view, source=replace(view.source, snapshots=history.snapshots))
+        engine = replicate_lane(state.lane, view, self._skip_rule(state.keep))
+        ports = {**self.ports, "PeerPort": self._peers[state.lane.target.uuid]}
+        try:
+            result = run(engine, ports)
+        except ZrError as error:
+            self._failed(uuid, state, error)
+        else:
+            self._succeeded(uuid, state, result)
+
+    def _may_start(self, state: LaneState) -> bool:
+        parent = self.states.get(state.parent) if state.parent else None
+        return parent is None or parent.replica_exists
+
+    def _skip_rule(self, keep: Keep) -> Callable[..., tuple[Skipped, ...]]:
+        return lambda pending, replica: would_drop_on_target(pending, replica, keep)
+
+    def _succeeded(self, uuid: str, state: LaneState, result: LaneResult) -> None:
+        state.view, state.conflict, state.error, state.failures = result.view, None, None, 0
+        lane = {"dataset": state.lane.dataset, "target": state.lane.target.name}
+        if result.conflict is not None and not isinstance(result.conflict, NothingToSend):
+            state.conflict, state.view, state.failures = result.conflict, None, 1
+            evidence = explain_conflict(result.conflict)
+            kind = type(result.conflict).__name__
+            self.tell(Event.LANE_CONFLICT, **lane, kind=kind, evidence=evidence)
+            self._ask(uuid, STANDING_SECONDS)
+            return
+        if result.resumed:
+            self.tell(Event.LANE_RESUMED, **lane)
+        if result.skipped:
+            first, count = result.skipped[0], len(result.skipped)
+            self.tell(Event.SNAPSHOTS_SKIPPED, **lane, count=count, why=first.why)
+        newest = result.view.replica.history.newest
+        if newest is not None:
+            state.committed, state.committed_at = newest, self.clock.now()
+        if result.committed:
+            state.transfers += len(result.committed)
+            last, count = result.committed[-1], len(result.committed)
+            self.tell(Event.LANE_COMMITTED, **lane, snapshot=last.name, count=count)
+            for child, other in self.states.items():
+                if other.parent == uuid and not other.failures:
+                    self._ask(child)
+
+    def _failed(self, uuid: str, state: LaneState, error: ZrError) -> None:
+        state.view, state.error = None, error
+        retries = RETRY_SECONDS if isinstance(error, Passing) else (STANDING_SECONDS,)
+        delay = retries[min(state.failures, len(retries) - 1)]
+        state.failures += 1
+        self.tell(
+            Event.LANE_FAILED,
+            dataset=state.lane.dataset,
+            target=state.lane.target.name,
+            reason=error.reason,
+            message=str(error),
+            retry_seconds=delay,
+        )
+        self._ask(uuid, delay)

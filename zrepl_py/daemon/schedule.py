@@ -1,0 +1,85 @@
+"""When does a group tick? APScheduler only posts "it is time"; a watchdog keeps it honest.
+
+APScheduler 3 follows the wall clock: when that is set back by an hour, its next run is an hour
+away. So the watchdog, on the monotonic clock, ticks a group whose last tick is older than one and
+a half cadences, and schedules it anew. A clock that steps forward makes one early tick at most.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.interval import IntervalTrigger
+
+from zrepl_py.daemon.agenda import Agenda
+from zrepl_py.events import Event
+from zrepl_py.ports.clock import ClockPort
+
+WATCH_SECONDS = 1.0
+LATE = 1.5
+
+
+class Schedule:
+    """Ticks for every key, each at its own cadence."""
+
+    def __init__(
+        self,
+        cadences: Mapping[Any, int],
+        tick: Callable[[Any], None],
+        clock: ClockPort,
+        agenda: Agenda,
+        tell: Callable[..., None],
+    ) -> None:
+        self._cadences, self._tick = dict(cadences), tick
+        self._clock, self._agenda, self._tell = clock, agenda, tell
+        self._asked: dict[Any, float] = {}
+        self._scheduler = BackgroundScheduler(timezone=UTC, daemon=True)
+        self._offset = self._wall_offset()
+
+    def start(self) -> None:
+        """Tick everything once now, then at its cadence."""
+        for key in self._cadences:
+            self._add(key)
+            self._post(key)
+        self._scheduler.start()
+        self._agenda.ask("watchdog", self._watch, WATCH_SECONDS)
+
+    def stop(self) -> None:
+        """No further ticks."""
+        self._scheduler.shutdown(wait=False)
+
+    def _add(self, key: Any) -> None:
+        trigger = IntervalTrigger(seconds=self._cadences[key], timezone=UTC)
+        start = datetime.fromtimestamp(self._clock.now() + self._cadences[key], UTC)
+        self._scheduler.add_job(
+            self._post,
+            trigger,
+            args=(key,),
+            id=repr(key),
+            next_run_time=start,
+            replace_existing=True,
+            coalesce=True,
+            misfire_grace_time=None,
+        )
+
+    def _post(self, key: Any) -> None:
+        self._asked[key] = self._clock.monotonic()
+        self._agenda.ask(("tick", key), lambda: self._tick(key))
+
+    def _watch(self) -> None:
+        offset = self._wall_offset()
+        stepped = offset - self._offset
+        self._offset = offset
+        if abs(stepped) > WATCH_SECONDS:
+            self._tell(Event.CLOCK_STEPPED, seconds=round(stepped, 1))
+        for key, cadence in self._cadences.items():
+            late = self._clock.monotonic() - self._asked[key] > LATE * cadence + WATCH_SECONDS
+            if late or abs(stepped) > WATCH_SECONDS:
+                self._add(key)
+            if late:
+                self._post(key)
+        self._agenda.ask("watchdog", self._watch, WATCH_SECONDS)
+
+    def _wall_offset(self) -> float:
+        return self._clock.now() - self._clock.monotonic()

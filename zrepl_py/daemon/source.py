@@ -1,0 +1,176 @@
+"""The source's side of the daemon: groups that tick, snapshots that go; lanes.py follows.
+
+All that is remembered here is a cache of the pools; an error throws the group's away, and the next
+tick observes again. Unknown is unsafe: what is not known is not pruned.
+"""
+
+import threading
+from collections.abc import Iterable
+from typing import Any
+
+from zrepl_py.core.retention import join_pins, judge
+from zrepl_py.daemon.agenda import Agenda
+from zrepl_py.daemon.lanes import Lanes, Target, Tell
+from zrepl_py.engine.commands import run
+from zrepl_py.engine.group import Group, Member, observe_group, pools_of
+from zrepl_py.engine.prune import Doom, prune
+from zrepl_py.engine.tick import TickResult, take_tick
+from zrepl_py.errors import ZrError
+from zrepl_py.events import Event
+from zrepl_py.model.history import History
+from zrepl_py.model.names import Epoch, TickName, parse_tick
+from zrepl_py.model.policy import Keep, Policy
+from zrepl_py.model.site import Manifest, Node
+from zrepl_py.ports.clock import ClockPort
+
+GroupKey = tuple[str, str]
+"""(policy's name, pool)"""
+PRUNE_SECONDS = 60.0
+
+
+class Source:
+    """Every group of this node, with its lanes."""
+
+    def __init__(
+        self,
+        *,
+        node: Node,
+        epoch: Epoch,
+        policies: Iterable[Policy],
+        targets: Iterable[Target],
+        ports: dict[str, Any],
+        clock: ClockPort,
+        agenda: Agenda,
+        tell: Tell,
+        rescan_seconds: float,
+        last_seq: int,
+    ) -> None:
+        self.node, self.epoch = node, epoch
+        self.groups: dict[GroupKey, Group] = {}
+        self.policies = {
+            (p.name, pool): p for p in policies if p.source == node.name for pool in pools_of(p)
+        }
+        self.lanes = Lanes(node, ports, clock, agenda, tell, self.history_of)
+        self.last_tick: dict[GroupKey, float] = {}
+        """Group → monotonic moment of its last tick that succeeded."""
+        self.manifests: dict[GroupKey, Manifest] = {}
+        """Group → what its last tick said."""
+        self._targets = {t.node.name: t for t in targets}
+        self._ports, self._clock, self._agenda, self._tell = ports, clock, agenda, tell
+        self._seq = last_seq
+        self._rescan_seconds = rescan_seconds
+        self._scanned: dict[GroupKey, float] = {}
+        self._pruned: dict[GroupKey, float] = {}
+        self._lock = threading.RLock()
+
+    @property
+    def cadences(self) -> dict[GroupKey, int]:
+        """Group → seconds between its ticks."""
+        return {key: policy.every_seconds for key, policy in self.policies.items()}
+
+    def history_of(self, dataset: str) -> History | None:
+        """The history of a member of any group, as it is known now."""
+        for group in self.groups.values():
+            if dataset in group.members:
+                return group.members[dataset].history
+        return None
+
+    def tick(self, key: GroupKey) -> None:
+        """One tick of a group: snapshot, wake its lanes, now and then prune; tells its errors."""
+        try:
+            group = self._known(key)
+            result = self._take(group) if group.members else None
+            if result is not None:
+                self._remember(key, result)
+            self.last_tick[key] = self._clock.monotonic()
+        except ZrError as error:
+            paused = error.reason == "low-space"
+            event = Event.TICK_PAUSED if paused else Event.TICK_MISSED
+            self._tell(event, group=key[0], pool=key[1], reason=error.reason, message=str(error))
+            if not paused:
+                self._scanned.pop(key, None)
+        if key in self.groups:
+            self.lanes.wake(self.groups[key].name)
+        if self._clock.monotonic() - self._pruned.get(key, -PRUNE_SECONDS) >= PRUNE_SECONDS:
+            self._pruned[key] = self._clock.monotonic()
+            self._agenda.ask(("prune", key), lambda: self.prune(key))
+
+    def _known(self, key: GroupKey) -> Group:
+        scanned = self._scanned.get(key)
+        if scanned is not None and self._clock.monotonic() - scanned < self._rescan_seconds:
+            return self.groups[key]
+        before = self.groups.get(key)
+        with self._lock:
+            observed = run(observe_group(self.policies[key], key[1]), self._ports)
+            self.groups[key] = observed
+        self._scanned[key] = self._clock.monotonic()
+        for dataset in (before.members.keys() if before else set()) - observed.members.keys():
+            self._tell(Event.DATASET_GONE, dataset=dataset, group=key[0])
+        names = observed.policy.targets
+        self.lanes.ensure(observed, [self._targets[n] for n in names if n in self._targets])
+        return observed
+
+    def _take(self, group: Group) -> TickResult:
+        last = {name: member.last for name, member in group.members.items()}
+        seqs = (tick.seq for s in last.values() if s and (tick := parse_tick(s.name)))
+        with self._lock:
+            self._seq = max(self._seq, *seqs, 0) + 1
+            name = TickName(self.epoch, self._seq, int(self._clock.now()))
+        engine = take_tick(group.name, group.pool, last, name, group.policy.limits)
+        return run(engine, self._ports)
+
+    def _remember(self, key: GroupKey, result: TickResult) -> None:
+        with self._lock:
+            group = self.groups[key]
+            changes = {d: group.members[d].adding(s) for d, s in result.taken.items()}
+            self.groups[key] = group.updated(changes)
+            self.manifests[key] = result.manifest
+        seq, at = result.manifest.seq, result.manifest.at
+        counts = {"taken": len(result.taken), "members": len(group.members)}
+        self._tell(Event.TICK_TAKEN, group=key[0], pool=key[1], seq=seq, at=at, **counts)
+        for name in group.policy.targets:
+            if name in self._targets:
+                self._send_manifest(self._targets[name], result.manifest)
+
+    def _send_manifest(self, target: Target, manifest: Manifest) -> None:
+        def job() -> None:
+            try:
+                target.port.tell_manifest(manifest)
+            except ZrError:
+                self._agenda.ask(key, job, 5.0)  # superseded by the next tick's, which is newer
+
+        key = ("manifest", manifest.group, target.node.uuid)
+        self._agenda.ask(key, job)
+
+    def prune(self, key: GroupKey) -> None:
+        """Destroy what nobody votes for in one group. Errors are told."""
+        group = self.groups.get(key)
+        if group is None or self.node.name not in group.policy.keep:
+            return
+        dooms = {n: d for n, m in group.members.items() if (d := self._doom(group, n, m))}
+        try:
+            outcomes = run(prune(dooms), self._ports)
+        except ZrError as error:
+            self._scanned.pop(key, None)
+            self._tell(Event.PRUNE_FAILED, group=key[0], reason=error.reason, message=str(error))
+            return
+        gone = {o.name for o in outcomes if o.destroyed or o.cause == "gone"}
+        with self._lock:
+            group = self.groups[key]
+            changes = {}
+            for name, doom in dooms.items():
+                guids = {s.guid for s in doom.snapshots if f"{name}@{s.name}" in gone}
+                changes[name] = group.members[name].without(guids)
+            self.groups[key] = group.updated(changes)
+        left = [f"{o.name}: {o.cause}" for o in outcomes if not o.destroyed]
+        if outcomes:
+            self._tell(Event.PRUNED, group=key[0], destroyed=len(gone), left=left[:5])
+
+    def _doom(self, group: Group, name: str, member: Member) -> Doom | None:
+        lanes = self.lanes.of_dataset(name)
+        needed = (dict.fromkeys(s.pins, (f"needed by {s.lane.target.name}",)) for s in lanes)
+        pins = join_pins(dict.fromkeys(member.held, ("held",)), *needed)
+        keep = group.policy.keep.get(self.node.name, Keep())
+        verdicts = judge(member.history, keep, group.policy.limits, pins)
+        doomed = tuple(v.snapshot for v in verdicts if not v.keep)
+        return Doom(doomed, member.history, frozenset(pins)) if doomed else None

@@ -1,0 +1,81 @@
+"""A group: the datasets of one pool that a policy snapshots at the same instant.
+
+`Group` is a remembered observation, kept up to date by what was done since; any doubt, and it is
+observed again.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+
+from zrepl_py.core.selection import select_datasets
+from zrepl_py.engine.commands import Engine, ask
+from zrepl_py.model.history import History, Snapshot
+from zrepl_py.model.names import join_snapshot, parse_tick
+from zrepl_py.model.observation import Dataset
+from zrepl_py.model.policy import Policy
+from zrepl_py.ports.zfs import ZfsPort
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One dataset of a group."""
+
+    dataset: Dataset
+    history: History
+    held: frozenset[int]
+    """guids of own snapshots that carried any hold, ours or another's, when they were observed."""
+
+    @property
+    def last(self) -> Snapshot | None:
+        """Our newest snapshot, or None."""
+        return next((s for s in reversed(self.history.snapshots) if parse_tick(s.name)), None)
+
+    def adding(self, snapshot: Snapshot) -> "Member":
+        """With one more, newest, snapshot."""
+        snapshots = (*self.history.snapshots, snapshot)
+        return replace(self, history=replace(self.history, snapshots=snapshots))
+
+    def without(self, guids: Collection[int]) -> "Member":
+        """Without these snapshots."""
+        kept = tuple(s for s in self.history.snapshots if s.guid not in guids)
+        return replace(self, history=replace(self.history, snapshots=kept))
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The members of a policy in one pool, parents before children."""
+
+    policy: Policy
+    pool: str
+    members: dict[str, Member]
+    missing: tuple[str, ...] = ()
+    """Plain names of the policy that match no dataset."""
+
+    @property
+    def name(self) -> str:
+        """What manifests and messages call it."""
+        return f"{self.policy.name}/{self.pool}"
+
+    def updated(self, changes: dict[str, Member]) -> "Group":
+        """With some members replaced."""
+        return replace(self, members={**self.members, **changes})
+
+
+def observe_group(policy: Policy, pool: str) -> Engine[Group]:
+    """Look at a pool. Errors: dataset-missing, pool-suspended, …"""
+    seen = {d.name: d for d in (yield from ask(ZfsPort.observe_datasets, pool))}
+    selected = select_datasets(policy.selection, tuple(seen))
+    members: dict[str, Member] = {}
+    for name in selected.names:
+        history = yield from ask(ZfsPort.observe_history, name)
+        own = {join_snapshot(name, s.name): s for s in history.snapshots if parse_tick(s.name)}
+        holds = yield from ask(ZfsPort.observe_holds, tuple(own))
+        held = frozenset(own[snapshot].guid for snapshot, tags in holds.items() if tags)
+        members[name] = Member(seen[name], history, held)
+    here = tuple(m for m in selected.missing if m.split("/")[0] == pool)
+    return Group(policy, pool, members, here)
+
+
+def pools_of(policy: Policy) -> tuple[str, ...]:
+    """The pools that a policy's patterns name, in order."""
+    return tuple(dict.fromkeys(p.split("/")[0] for p in policy.selection.include))

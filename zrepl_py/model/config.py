@@ -1,0 +1,75 @@
+"""What /etc/zr/zr.toml says: one node's own settings. docs/formats/node-config.md explains them."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a service listens or is reached."""
+
+    host: str
+    """An address or a host's name; IPv6 without brackets."""
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class PeerConfig:
+    """Another node: where it is, and the certificate by which it is known."""
+
+    name: str
+    endpoint: Endpoint
+    certificate: str
+    """Path of the peer's certificate (PEM); nothing else is trusted."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkLimits:
+    """How much of the link zr may use, per peer."""
+
+    streams: int = 4
+    """Data connections, so datasets in flight at once."""
+    bytes_per_second: int | None = None
+    """None is unlimited."""
+    connect_seconds: int = 10
+    stall_seconds: int = 60
+    """A connection on which nothing moved for so long is given up, and tried again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """Sockets of the two workers of a pool."""
+
+    zfs: str
+    receive: str
+
+
+@dataclass(frozen=True, slots=True)
+class NodeConfig:
+    """One node's settings."""
+
+    format: int
+    name: str
+    pools: tuple[str, ...]
+    """Pools that zr works on; it touches no other."""
+    listen: Endpoint | None = None
+    """None: this node takes no connections."""
+    replica_parent: str | None = None
+    """The dataset below which replicas of other nodes live; None: this node keeps none."""
+    peers: dict[str, PeerConfig] = field(default_factory=dict)
+    """Node's name → how to reach it."""
+    workers: dict[str, Workers] = field(default_factory=dict)
+    """Every pool of `pools` → its workers' sockets."""
+    state_dir: str = "/var/lib/zr"
+    run_dir: str = "/run/zr"
+    policy_dir: str = "/etc/zr/policies"
+    key: str = "/etc/zr/node.key"
+    """Path of this node's private key (PEM)."""
+    certificate: str = "/etc/zr/node.pem"
+    rescan_seconds: int = 300
+    """After so long the pools are observed again, whatever is remembered."""
+    link: LinkLimits = LinkLimits()
+    origin: str = ""
+    """The file it came from, for messages."""

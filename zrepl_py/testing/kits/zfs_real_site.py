@@ -1,0 +1,166 @@
+"""The ZFS kit's site on a real pool, as root. Everything happens below POOL/kit-<pid>, which is
+destroyed at the end, and in a pool of a 64 MiB file for the case that a pool is full."""
+
+import mmap
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from zrepl_py.adapters.zfs.command import CommandZfs
+from zrepl_py.adapters.zfs.lzc import LzcZfs
+from zrepl_py.ports.zfs import ZfsPort
+
+_DEADLINE_SECONDS = 60
+_SMALL_BYTES = 64 << 20
+_KEY = b"0123456789abcdef0123456789abcdef"
+
+
+def _zfs(*arguments: str, stdin: bytes | None = None) -> str:
+    done = subprocess.run(
+        arguments, input=stdin, capture_output=True, timeout=_DEADLINE_SECONDS, check=False
+    )
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(arguments)}: {done.stderr.decode()}")
+    return done.stdout.decode()
+
+
+class RealSite:
+    """A real pool; see ZfsSite."""
+
+    def __init__(self, pool: str, port: ZfsPort, folder: str) -> None:
+        self.pool = pool
+        self.port = port
+        self.root = f"{pool}/kit-{os.getpid()}"
+        self.folder = folder
+        self._count = 0
+        _zfs("zfs", "create", "-o", f"mountpoint={folder}/mnt", self.root)
+
+    def fresh(self, word: str) -> str:
+        """See ZfsSite."""
+        self._count += 1
+        return f"{self.root}/{self._count}-{word}"
+
+    def make_filesystem(self, name: str) -> None:
+        """See ZfsSite."""
+        _zfs("zfs", "create", name)
+
+    def make_volume(self, name: str) -> None:
+        """See ZfsSite."""
+        _zfs("zfs", "create", "-s", "-V", "16M", name)
+
+    def make_encrypted(self, name: str) -> None:
+        """See ZfsSite."""
+        options = ["-o", "encryption=on", "-o", "keyformat=raw", "-o", "keylocation=prompt"]
+        _zfs("zfs", "create", *options, name, stdin=_KEY)
+
+    def unload_key(self, name: str) -> None:
+        """See ZfsSite."""
+        _zfs("zfs", "unmount", name)
+        _zfs("zfs", "unload-key", name)
+
+    def make_clone(self, snapshot: str, name: str) -> None:
+        """See ZfsSite."""
+        _zfs("zfs", "clone", snapshot, name)
+
+    def foreign_snapshot(self, name: str) -> None:
+        """See ZfsSite."""
+        _zfs("zfs", "snapshot", name)
+
+    def destroy(self, name: str) -> None:
+        """See ZfsSite."""
+        _zfs("zfs", "destroy", "-r", name)
+
+    def set_property(self, dataset: str, name: str, value: str) -> None:
+        """See ZfsSite."""
+        _zfs("zfs", "set", f"{name}={value}", dataset)
+
+    @contextmanager
+    def _mounted(self, dataset: str) -> Iterator[str]:
+        """Where the dataset or snapshot can be seen."""
+        if "@" not in dataset:
+            state, point = _zfs(
+                "zfs", "list", "-H", "-o", "mounted,mountpoint", dataset
+            ).rstrip("\n").split("\t")  # fmt: skip
+            if state == "yes":
+                yield point
+                return
+        point = tempfile.mkdtemp(dir=self.folder)
+        _zfs("mount", "-t", "zfs", "-o", "zfsutil" if "@" not in dataset else "ro", dataset, point)
+        try:
+            yield point
+        finally:
+            _zfs("umount", point)
+            os.rmdir(point)
+
+    def write(self, dataset: str, path: str, content: bytes) -> None:
+        """See ZfsSite."""
+        with self._mounted(dataset) as point, open(f"{point}/{path}", "wb") as file:
+            file.write(content)
+
+    def change_mode(self, dataset: str, path: str, mode: int) -> None:
+        """See ZfsSite."""
+        with self._mounted(dataset) as point:
+            os.chmod(f"{point}/{path}", mode)
+
+    def remove(self, dataset: str, path: str) -> None:
+        """See ZfsSite."""
+        with self._mounted(dataset) as point:
+            os.unlink(f"{point}/{path}")
+
+    def write_volume(self, dataset: str, content: bytes) -> None:
+        """See ZfsSite. Direct, as a guest's disk would be: no page cache between."""
+        device = f"/dev/zvol/{dataset}"
+        end = time.monotonic() + 10
+        while not os.path.exists(device) and time.monotonic() < end:
+            time.sleep(0.02)
+        page = mmap.mmap(-1, len(content))
+        page.write(content)
+        fd = os.open(device, os.O_WRONLY | os.O_DIRECT)
+        try:
+            os.pwrite(fd, page, 0)
+        finally:
+            os.close(fd)
+
+    def read(self, snapshot: str, path: str) -> bytes:
+        """See ZfsSite."""
+        with self._mounted(snapshot) as point, open(f"{point}/{path}", "rb") as file:
+            return file.read()
+
+    def make_small_pool(self) -> str:
+        """See ZfsSite."""
+        name, file = f"small{os.getpid()}", f"{self.folder}/small"
+        with open(file, "wb") as disk:
+            disk.truncate(_SMALL_BYTES)
+        _zfs("zpool", "create", "-O", f"mountpoint={self.folder}/{name}", name, file)
+        return name
+
+    def fill(self, pool: str) -> None:
+        """See ZfsSite."""
+        with suppress(OSError), open(f"{self.folder}/{pool}/filler", "wb", 0) as file:
+            while True:
+                file.write(os.urandom(1 << 20))
+        with suppress(OSError), open(f"{self.folder}/{pool}/crumbs", "wb", 0) as file:
+            while True:
+                file.write(os.urandom(4096))
+        _zfs("zpool", "sync", pool)
+
+    def drop_small_pool(self, pool: str) -> None:
+        """See ZfsSite."""
+        _zfs("zpool", "destroy", pool)
+        os.unlink(f"{self.folder}/small")
+
+
+@contextmanager
+def real_site(pool: str, adapter: str) -> Iterator[RealSite]:
+    """A site on `pool`, with `lzc` or `command`; cleaned up at the end."""
+    port: ZfsPort = LzcZfs() if adapter == "lzc" else CommandZfs()
+    with tempfile.TemporaryDirectory(prefix="zr-kit-") as folder:
+        site = RealSite(pool, port, folder)
+        try:
+            yield site
+        finally:
+            _zfs("udevadm", "settle")
+            _zfs("zfs", "destroy", "-R", site.root)

@@ -1,0 +1,72 @@
+"""A journal in memory, whose machine can lose power. Which question: what is left after a crash?
+
+`append` writes and then syncs, as the real one does; a power loss between the two leaves a record
+that may or may not be there afterwards, and was never acknowledged. With `syncs=False` it is a
+journal that lies (a deliberate bug for the simulator to find).
+"""
+
+import threading
+from collections.abc import Iterator, Mapping
+
+from zrepl_py.adapters.journal_lines import NO_HASH, Line, parse_line, render_line
+from zrepl_py.ports.clock import ClockPort
+from zrepl_py.ports.journal import Json
+
+
+class PowerLostError(Exception):
+    """The machine went off in the middle of an append: nobody above may catch this."""
+
+
+class ModelJournal:
+    """JournalPort in memory; survives `crash` as a disk does."""
+
+    def __init__(self, clock: ClockPort, *, syncs: bool = True) -> None:
+        self._clock = clock
+        self._syncs = syncs
+        self._mutex = threading.Lock()
+        self._synced: list[bytes] = []
+        self._unsynced: list[bytes] = []
+        self._lose_power_at: int | None = None
+        self._prev = NO_HASH
+
+    def append(self, kind: str, fields: Mapping[str, Json]) -> str:
+        """See JournalPort. Raises PowerLostError where `lose_power_after` said so."""
+        with self._mutex:
+            line, digest = render_line(kind, self._clock.now(), self._prev, fields)
+            self._unsynced.append(line)
+            if self._lose_power_at is not None:
+                self._lose_power_at -= 1
+                if self._lose_power_at < 0:
+                    raise PowerLostError(kind)
+            self._prev = digest
+            if self._syncs:
+                self._sync()
+            return digest
+
+    def records(self, kind: str | None = None) -> Iterator[Mapping[str, Json]]:
+        """See JournalPort."""
+        with self._mutex:
+            lines = [_parse(line) for line in self._synced + self._unsynced]
+        for line in lines:
+            if kind is None or line.kind == kind:
+                yield line.record()
+
+    def lose_power_after(self, appends: int) -> None:
+        """The append after so many further ones is written, but power goes before its sync."""
+        self._lose_power_at = appends
+
+    def crash(self, *, keep_unsynced: int = 0) -> None:
+        """The machine went off and came back: of the un-fsynced tail, the first few may be left."""
+        with self._mutex:
+            self._synced += self._unsynced[:keep_unsynced]
+            self._unsynced = []
+            self._lose_power_at = None
+            self._prev = _parse(self._synced[-1]).hash if self._synced else NO_HASH
+
+    def _sync(self) -> None:
+        self._synced += self._unsynced
+        self._unsynced = []
+
+
+def _parse(line: bytes) -> Line:
+    return parse_line(line.removesuffix(b"\n"), None)

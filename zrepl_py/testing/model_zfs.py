@@ -1,0 +1,365 @@
+"""ModelZfs: ports/zfs.py on disks that are in memory (model_zfs_state.py).
+
+Passes the same kit as the real adapters (testing/kits/zfs.py), so what is simulated on it holds on
+OpenZFS as far as the kit goes. `send` and `receive` use real pipes; a single-threaded simulator
+uses `stream_of` and `receive_stream`, which take and give bytes. A crash of the machine is: throw
+the ModelZfs away, call ModelPools' state as it is, make another ModelZfs on it.
+"""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+
+from zrepl_py.adapters.zfs.names import check_length, check_own, dataset_of, one_pool
+from zrepl_py.adapters.zfs.placeholder import PLACEHOLDER_WORDS, missing_ancestors
+from zrepl_py.adapters.zfs.programs import render_property_arguments
+from zrepl_py.adapters.zfs.translate import judge_errno
+from zrepl_py.errors import Standing
+from zrepl_py.model.history import Bookmark, History, Snapshot, history_of
+from zrepl_py.model.names import check_dataset_name
+from zrepl_py.model.observation import (
+    Dataset,
+    DestroyOutcome,
+    PoolView,
+    ResumePoint,
+    SnapshotOutcome,
+    Taken,
+    Unchanged,
+)
+from zrepl_py.model.properties import CARRIED
+from zrepl_py.testing.model_zfs_receive import receive_into
+from zrepl_py.testing.model_zfs_state import Mark, ModelDataset, ModelPool, ModelPools, Version
+from zrepl_py.testing.model_zfs_streams import FromBytes, Order, ReadExactly, cut, render_stream
+
+_ENOENT, _EAGAIN, _EACCES, _EEXIST, _EXDEV, _ENOSPC = 2, 11, 13, 17, 18, 28
+
+
+class ModelZfs:
+    """One model machine's ZFS."""
+
+    def __init__(self, pools: ModelPools) -> None:
+        self.pools = pools
+
+    # Observing.
+
+    def observe_versions(self) -> dict[str, str]:
+        """See the port."""
+        return {"kernel": "2.3.9-model", "userland": "2.3.9-model", "adapter": "model"}
+
+    def observe_pool(self, pool: str) -> PoolView:
+        """See the port."""
+        with self.pools.lock:
+            found = self.pools.pools.get(pool)
+            if found is None:
+                raise judge_errno("program", _ENOENT, pool)
+            if found.health == "SUSPENDED":
+                return PoolView(pool, found.guid, found.health, 0, 0)
+            free = max(0, found.size_bytes - found.used_bytes())
+            return PoolView(pool, found.guid, found.health, found.size_bytes, free)
+
+    def observe_datasets(self, root: str) -> list[Dataset]:
+        """See the port."""
+        with self.pools.lock:
+            self._dataset(root)
+            everything = self._pool(root).datasets
+            below = [n for n in everything if n == root or n.startswith(root + "/")]
+            return [_view(everything[name]) for name in sorted(below)]
+
+    def observe_history(self, dataset: str) -> History:
+        """See the port."""
+        with self.pools.lock:
+            found = self._dataset(dataset)
+            return history_of(
+                [Snapshot(v.guid, v.createtxg, v.name, v.created_at) for v in found.snapshots],
+                [
+                    Bookmark(m.guid, m.createtxg, m.name, m.created_at)
+                    for m in found.bookmarks.values()
+                ],
+            )
+
+    def observe_snapshot(self, snapshot: str) -> Snapshot | None:
+        """See the port."""
+        dataset, _, name = snapshot.partition("@")
+        try:
+            history = self.observe_history(dataset)
+        except Standing:
+            return None
+        return next((s for s in history.snapshots if s.name == name), None)
+
+    def observe_resume(self, dataset: str) -> ResumePoint | None:
+        """See the port."""
+        check_dataset_name(dataset)
+        with self.pools.lock:
+            found = self.pools.find(dataset)
+            if found is None or found.partial is None or found.receiving:
+                return None
+            p = found.partial
+            return ResumePoint(p.to_guid, p.from_guid, *p.at, p.bytes_received, p.raw)
+
+    def observe_holds(self, snapshots: Sequence[str]) -> dict[str, frozenset[str]]:
+        """See the port."""
+        with self.pools.lock:
+            found = {name: self.pools.version(name) for name in snapshots}
+            return {name: frozenset(v.holds) for name, v in found.items() if v}
+
+    def observe_properties(self, dataset: str) -> dict[str, str]:
+        """See the port."""
+        with self.pools.lock:
+            return {k: v for k, v in self._dataset(dataset).local.items() if k in CARRIED}
+
+    # Changing.
+
+    def snapshot_changed(
+        self, datasets: Mapping[str, str | None], name: str
+    ) -> dict[str, SnapshotOutcome]:
+        """See the port."""
+        if not datasets:
+            return {}
+        pool_name = one_pool(datasets)
+        for dataset in datasets:
+            check_length(f"{dataset}@{name}")
+        with self.pools.lock:
+            pool = self._pool(pool_name)
+            self._check_usable(pool)
+            changed = [n for n in sorted(datasets) if self._changed(n, datasets[n])]
+            for dataset in changed:
+                if self._dataset(dataset).snapshot(name):
+                    raise judge_errno("snapshot", _EEXIST, f"{dataset}@{name}")
+            if changed and pool.used_bytes() >= pool.size_bytes:
+                raise judge_errno("snapshot", _ENOSPC, pool_name)
+            txg = pool.sync()
+            outcomes: dict[str, SnapshotOutcome] = {n: Unchanged() for n in datasets}
+            for dataset in changed:
+                made = self.pools.take_in(self._dataset(dataset), name, txg)
+                outcomes[dataset] = Taken(made.guid, made.createtxg, made.created_at)
+            return outcomes
+
+    def _changed(self, dataset: str, last: str | None) -> bool:
+        found = self._dataset(dataset)
+        base = found.snapshot(last) if last else None
+        return base is None or found.changed_txg > base.createtxg
+
+    def hold(self, snapshots: Sequence[str], tag: str) -> None:
+        """See the port."""
+        with self.pools.lock:
+            missing = [name for name in snapshots if self.pools.version(name) is None]
+            for name in snapshots:
+                self._check_usable(self._pool(name))
+                version = self.pools.version(name)
+                if version is not None:
+                    version.holds.add(tag)
+        if missing:
+            raise judge_errno("hold", _ENOENT, missing[0])
+
+    def release(self, snapshots: Sequence[str], tag: str) -> None:
+        """See the port."""
+        with self.pools.lock:
+            for name in snapshots:
+                version = self.pools.version(name)
+                if version is not None:
+                    version.holds.discard(tag)
+
+    def bookmark(self, source: str, bookmark: str) -> None:
+        """See the port."""
+        check_length(bookmark)
+        with self.pools.lock:
+            base = self._base(source)
+            if base is None or dataset_of(source) != dataset_of(bookmark):
+                raise judge_errno("bookmark", _ENOENT, source)
+            found = self._dataset(dataset_of(bookmark))
+            name = bookmark.partition("#")[2]
+            existing = found.bookmarks.get(name)
+            if existing is not None and existing.guid != base.guid:
+                raise judge_errno("bookmark", _EEXIST, bookmark)
+            found.bookmarks[name] = Mark(name, base.guid, base.createtxg, base.created_at)
+
+    def destroy_snapshots(self, snapshots: Mapping[str, int]) -> list[DestroyOutcome]:
+        """See the port."""
+        check_own(snapshots, "@")
+        with self.pools.lock:
+            for name in snapshots:
+                self._check_usable(self._pool(name))
+            causes = {name: self._keeps(name, guid) for name, guid in snapshots.items()}
+            for name, cause in causes.items():
+                if not cause:
+                    dataset, _, version = name.partition("@")
+                    found = self._dataset(dataset)
+                    found.snapshots = [v for v in found.snapshots if v.name != version]
+        return [DestroyOutcome(name, not cause, cause) for name, cause in causes.items()]
+
+    def _keeps(self, name: str, guid: int) -> str:
+        version = self.pools.version(name)
+        if version is None:
+            return "gone"
+        if version.guid != guid:
+            return "other-guid"
+        return "held" if version.holds else "cloned" if version.clones else ""
+
+    def destroy_bookmarks(self, bookmarks: Mapping[str, int]) -> list[DestroyOutcome]:
+        """See the port."""
+        check_own(bookmarks, "#")
+        outcomes = []
+        with self.pools.lock:
+            for name, guid in bookmarks.items():
+                found = self.pools.find(dataset_of(name))
+                key = name.partition("#")[2]
+                mark = found.bookmarks.get(key) if found else None
+                cause = "gone" if mark is None else "other-guid" if mark.guid != guid else ""
+                if found is not None and not cause:
+                    del found.bookmarks[key]
+                outcomes.append(DestroyOutcome(name, not cause, cause))
+        return outcomes
+
+    # Streams.
+
+    def send(
+        self, snapshot: str, base: str | None, *, raw: bool, fd: int, resume: tuple[int, int] | None
+    ) -> None:
+        """See the port."""
+        try:
+            for piece in render_stream(self._order(snapshot, base, raw, resume)):
+                view = memoryview(piece)
+                while view:
+                    view = view[os.write(fd, view) :]
+        except BrokenPipeError:
+            raise cut() from None
+        finally:
+            os.close(fd)
+
+    def stream_of(
+        self, snapshot: str, base: str | None, *, raw: bool, resume: tuple[int, int] | None
+    ) -> bytes:
+        """What `send` would write, for a simulator that has no pipes."""
+        return b"".join(render_stream(self._order(snapshot, base, raw, resume)))
+
+    def _order(
+        self, snapshot: str, base: str | None, raw: bool, resume: tuple[int, int] | None
+    ) -> Order:
+        with self.pools.lock:
+            version = self.pools.version(snapshot)
+            if version is None:
+                raise judge_errno("send", _ENOENT, snapshot)
+            found = self._dataset(dataset_of(snapshot))
+            if found.encrypted and not raw and not found.key_loaded:
+                raise judge_errno("send", _EACCES, snapshot)
+            start = self._base(base) if base is not None else None
+            if base is not None and start is None:
+                raise judge_errno("send", _ENOENT, base)
+            if start is not None and (
+                dataset_of(base or "") != found.name or start.createtxg >= version.createtxg
+            ):
+                raise judge_errno("send", _EXDEV, snapshot)
+            return Order(
+                to=version,
+                whole_name=snapshot,
+                kind=found.kind,
+                base_guid=start.guid if start else 0,
+                base_txg=start.createtxg if start else 0,
+                raw=raw and found.encrypted,
+                resume=resume,
+            )
+
+    def receive(self, snapshot: str, *, fd: int, to_guid: int, from_guid: int, raw: bool) -> None:
+        """See the port."""
+        try:
+            receive_into(
+                self.pools,
+                snapshot,
+                _FromPipe(fd),
+                to_guid=to_guid,
+                from_guid=from_guid,
+                raw=raw,
+            )
+        finally:
+            os.close(fd)
+
+    def receive_stream(
+        self, snapshot: str, stream: bytes, *, to_guid: int, from_guid: int, raw: bool
+    ) -> None:
+        """`receive` for a simulator that has no pipes."""
+        receive_into(
+            self.pools,
+            snapshot,
+            FromBytes(stream),
+            to_guid=to_guid,
+            from_guid=from_guid,
+            raw=raw,
+        )
+
+    def abort_receive(self, dataset: str, to_guid: int) -> None:
+        """See the port."""
+        with self.pools.lock:
+            found = self.pools.find(dataset)
+            if found is None or found.partial is None or found.partial.to_guid != to_guid:
+                return
+            if found.receiving:
+                raise judge_errno("abort", 16, dataset)
+            found.partial = None
+            if found.incomplete:
+                del self._pool(dataset).datasets[dataset]
+
+    def create_placeholder(self, dataset: str) -> None:
+        """See the port."""
+        with self.pools.lock:
+            exists: Callable[[str], bool] = lambda n: self.pools.find(n) is not None  # noqa: E731
+            for name in missing_ancestors(dataset, exists):
+                self.pools.make_dataset(name, mounted=False, properties=PLACEHOLDER_WORDS)
+
+    def set_user_properties(self, dataset: str, values: Mapping[str, str]) -> None:
+        """See the port."""
+        render_property_arguments(dataset, values)
+        with self.pools.lock:
+            local = self._dataset(dataset).local
+            for name, value in values.items():
+                local.pop(name, None)
+                if value:
+                    local[name] = value
+
+    # Looking things up.
+
+    def _pool(self, name: str) -> ModelPool:
+        pool = self.pools.pool_of(name)
+        if pool is None:
+            raise judge_errno("program", _ENOENT, name)
+        return pool
+
+    def _dataset(self, name: str) -> ModelDataset:
+        check_dataset_name(name)
+        found = self.pools.find(name)
+        if found is None:
+            raise judge_errno("property", _ENOENT, name)
+        return found
+
+    def _base(self, name: str) -> Version | Mark | None:
+        if "#" in name:
+            found = self.pools.find(dataset_of(name))
+            return found.bookmarks.get(name.partition("#")[2]) if found else None
+        return self.pools.version(name)
+
+    def _check_usable(self, pool: ModelPool) -> None:
+        if pool.health == "SUSPENDED":
+            raise judge_errno("program", _EAGAIN, pool.name)
+
+
+def _view(dataset: ModelDataset) -> Dataset:
+    return Dataset(
+        name=dataset.name,
+        guid=dataset.guid,
+        kind=dataset.kind,
+        encrypted=dataset.encrypted,
+        mounted=dataset.mounted,
+        user_properties={k: v for k, v in dataset.local.items() if k.startswith("zr:")},
+    )
+
+
+class _FromPipe(ReadExactly):
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def __call__(self, size: int) -> bytes:
+        buffer = bytearray()
+        while len(buffer) < size:
+            piece = os.read(self._fd, size - len(buffer))
+            if not piece:
+                raise cut()
+            buffer += piece
+        return bytes(buffer)

@@ -1,0 +1,170 @@
+"""How the model receives: what is refused, what is kept when a stream is cut, what is committed.
+
+Mirrors dmu_recv.c of OpenZFS 2.3.9 as far as the port's contract can tell the difference.
+"""
+
+import json
+
+from zrepl_py.adapters.zfs.begin import Begin, check_begin
+from zrepl_py.adapters.zfs.translate import judge_errno
+from zrepl_py.model.observation import Kind
+from zrepl_py.testing.model_zfs_state import File, Files, ModelDataset, ModelPools, Partial, Version
+from zrepl_py.testing.model_zfs_streams import (
+    END,
+    KIND_OF,
+    NAMES,
+    ReadExactly,
+    Record,
+    StreamReader,
+    damaged,
+)
+
+_ENOENT, _EBUSY, _EEXIST, _ENODEV, _ETXTBSY = 2, 16, 17, 19, 26
+_ENOSPC, _EDQUOT, _EAGAIN, _EACCES, _EINVAL = 28, 122, 11, 13, 22
+
+
+def receive_into(
+    pools: ModelPools, snapshot: str, read: ReadExactly, *, to_guid: int, from_guid: int, raw: bool
+) -> None:
+    """See ports/zfs.py, receive. `read(n)` blocks until n bytes are there, or says stream-cut."""
+    reader = StreamReader(read)
+    begin = reader.begin()
+    check_begin(begin, to_guid=to_guid, from_guid=from_guid, raw=raw)
+    with pools.lock:
+        target = _admit(pools, snapshot, begin)
+        target.receiving = True
+    committed = False
+    try:
+        for record in reader.records():
+            with pools.lock:
+                _apply(pools, target, record)
+                if record.kind == END:
+                    _commit(pools, target, snapshot, begin)
+                    committed = True
+    finally:
+        with pools.lock:
+            target.receiving = False
+            if not committed:
+                _keep_or_forget(pools, target)
+
+
+def _admit(pools: ModelPools, snapshot: str, begin: Begin) -> ModelDataset:
+    """The dataset to receive into, made if it is a first receive; raises what the kernel would."""
+    name, _, version = snapshot.partition("@")
+    pool = pools.pool_of(name)
+    target = pools.find(name)
+    parent = pools.find(name.rpartition("/")[0])
+    if pool is None or (target is None and (parent is None or begin.from_guid)):
+        raise judge_errno("receive", _ENOENT, snapshot)
+    if pool.health == "SUSPENDED":
+        raise judge_errno("receive", _EAGAIN, snapshot)
+    if target is not None and (target.receiving or (target.partial and not begin.resuming)):
+        raise judge_errno("receive", _EBUSY, snapshot)
+    if begin.resuming:
+        return _admit_resumed(target, snapshot, begin)
+    if target is not None:
+        _admit_existing(target, snapshot, version, begin)
+    else:
+        kind = KIND_OF[begin.objset_type]
+        if parent is not None and parent.kind is Kind.VOLUME:
+            raise judge_errno("receive", 1033, snapshot)
+        target = pools.make_dataset(name, kind, encrypted=begin.raw, mounted=False)
+        target.incomplete, target.key_loaded = True, not begin.raw
+    target.partial = Partial(begin.to_guid, begin.from_guid, begin.raw)
+    return target
+
+
+def _admit_resumed(target: ModelDataset | None, snapshot: str, begin: Begin) -> ModelDataset:
+    if target is None or target.partial is None:
+        raise judge_errno("receive", _ENODEV, snapshot)
+    if (target.partial.to_guid, target.partial.from_guid) != (begin.to_guid, begin.from_guid):
+        raise damaged("it does not continue what was received")
+    return target
+
+
+def _admit_existing(target: ModelDataset, snapshot: str, version: str, begin: Begin) -> None:
+    if target.snapshot(version) or not begin.from_guid:
+        raise judge_errno("receive", _EEXIST, snapshot)
+    if begin.raw and not target.encrypted:
+        raise judge_errno("receive", _EINVAL, snapshot)
+    base = next((v for v in target.snapshots if v.guid == begin.from_guid), None)
+    if base is None:
+        raise judge_errno("receive", _ENODEV, snapshot)
+    if target.changed_txg > base.createtxg or (begin.raw and base is not target.snapshots[-1]):
+        raise judge_errno("receive", _ETXTBSY, snapshot)
+    if target.encrypted and not begin.raw and not target.key_loaded:
+        raise judge_errno("receive", _EACCES, snapshot)
+
+
+def _apply(pools: ModelPools, target: ModelDataset, record: Record) -> None:
+    partial = target.partial
+    if partial is None:
+        raise damaged("the partial receive is gone")
+    if record.kind == NAMES:
+        listed = json.loads(record.payload)
+        partial.names = [entry[0] for entry in listed]
+        partial.sizes = [entry[1] for entry in listed]
+        partial.modes = [entry[2] for entry in listed]
+        partial.sent = [entry[3] for entry in listed]
+        return
+    if record.kind == END:
+        return
+    if (record.object, record.offset) < partial.at or record.object > len(partial.names):
+        raise damaged("it does not continue where the last one stopped")
+    _check_space(pools, target, len(record.payload))
+    content = partial.contents.setdefault(record.object, bytearray())
+    if len(content) != record.offset:
+        raise damaged("a part is missing")
+    content += record.payload
+    partial.at = (record.object, record.offset + len(record.payload))
+    partial.bytes_received += len(record.payload)
+
+
+def _check_space(pools: ModelPools, target: ModelDataset, more: int) -> None:
+    pool = pools.pools[target.name.split("/")[0]]
+    if pool.used_bytes() + more > pool.size_bytes:
+        raise judge_errno("receive", _ENOSPC, target.name)
+    for above in pools.ancestors(target.name):
+        quota = int(above.local.get("quota", "0"))
+        if not quota:
+            continue
+        used = sum(
+            d.used_bytes()
+            for d in pool.datasets.values()
+            if d.name == above.name or d.name.startswith(above.name + "/")
+        )
+        if used + more > quota:
+            raise judge_errno("receive", _EDQUOT, target.name)
+
+
+def _commit(pools: ModelPools, target: ModelDataset, snapshot: str, begin: Begin) -> None:
+    partial = target.partial
+    if partial is None:
+        raise damaged("the partial receive is gone")
+    pool = pools.pools[target.name.split("/")[0]]
+    txg = pool.sync()
+    files: Files = {}
+    for number, name in enumerate(partial.names, 1):
+        if partial.sent[number - 1]:
+            content = bytes(partial.contents.get(number, b""))
+            if len(content) != partial.sizes[number - 1]:
+                raise damaged("a part is missing")
+            files[name] = File(content, txg, partial.modes[number - 1])
+        elif name in target.files:
+            files[name] = target.files[name]
+        else:
+            raise damaged("the base does not have a file that is expected")
+    target.files, target.changed_txg = files, txg
+    target.snapshots.append(
+        Version(snapshot.partition("@")[2], begin.to_guid, txg, begin.created_at, files)
+    )
+    target.partial, target.incomplete = None, False
+
+
+def _keep_or_forget(pools: ModelPools, target: ModelDataset) -> None:
+    """A partial in which nothing arrived is not kept; a dataset that was made for it goes too."""
+    if target.partial is None or target.partial.bytes_received:
+        return
+    target.partial = None
+    if target.incomplete:
+        pools.pools[target.name.split("/")[0]].datasets.pop(target.name, None)

@@ -1,0 +1,271 @@
+"""The disks of a model machine: pools, datasets, versions, as a person or a program sees them.
+
+State and the world's verbs (write a file, fill a pool, load a key), as opposed to zr's verbs
+(model_zfs.py). Everything here outlives a crash of the machine. Like the real thing: identity is a
+random guid, order is the txg, a file remembers in which txg it was born, and so an increment from
+a bookmark needs nothing but the bookmark's txg. Deterministic for a given seed.
+"""
+
+import random
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from zrepl_py.errors import Bug
+from zrepl_py.model.observation import Kind
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class File:
+    """What a path contained; replaced whole by every change."""
+
+    content: bytes
+    born: int
+    mode: int = 0o644
+
+
+Files = dict[str, File]
+
+
+@dataclass(slots=True)
+class Version:
+    """A snapshot: its files never change."""
+
+    name: str
+    guid: int
+    createtxg: int
+    created_at: int
+    files: Files
+    holds: set[str] = field(default_factory=set)
+    clones: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A bookmark."""
+
+    name: str
+    guid: int
+    createtxg: int
+    created_at: int
+
+
+@dataclass(slots=True)
+class Partial:
+    """What a receive that was cut has left."""
+
+    to_guid: int
+    from_guid: int
+    raw: bool
+    names: list[str] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
+    modes: list[int] = field(default_factory=list)
+    sent: list[bool] = field(default_factory=list)
+    """Whether the file's content is part of the stream; else it is that of the base."""
+    contents: dict[int, bytearray] = field(default_factory=dict)
+    at: tuple[int, int] = (1, 0)
+    """(object, offset) from which to go on; objects count from 1, in the order of `names`."""
+    bytes_received: int = 0
+
+    @property
+    def size_bytes(self) -> int:
+        """Space it takes."""
+        return sum(len(c) for c in self.contents.values())
+
+
+@dataclass(slots=True)
+class ModelDataset:
+    """A file system or volume (a volume is one file called `disk`)."""
+
+    name: str
+    guid: int
+    kind: Kind
+    encrypted: bool = False
+    key_loaded: bool = True
+    mounted: bool = False
+    changed_txg: int = 0
+    files: Files = field(default_factory=dict)
+    snapshots: list[Version] = field(default_factory=list)
+    bookmarks: dict[str, Mark] = field(default_factory=dict)
+    local: dict[str, str] = field(default_factory=dict)
+    """Properties that are set here, user properties too."""
+    partial: Partial | None = None
+    incomplete: bool = False
+    """It consists of nothing but a first partial receive."""
+    receiving: bool = False
+    origin: Version | None = None
+
+    def snapshot(self, name: str) -> Version | None:
+        """By name after the @."""
+        return next((v for v in self.snapshots if v.name == name), None)
+
+    def used_bytes(self) -> int:
+        """Every file once, however many versions have it."""
+        seen = {id(f): len(f.content) for f in self.files.values()}
+        for version in self.snapshots:
+            seen.update((id(f), len(f.content)) for f in version.files.values())
+        return sum(seen.values()) + (self.partial.size_bytes if self.partial else 0)
+
+
+@dataclass(slots=True)
+class ModelPool:
+    """A pool."""
+
+    name: str
+    guid: int
+    size_bytes: int
+    txg: int = 100
+    health: str = "ONLINE"
+    datasets: dict[str, ModelDataset] = field(default_factory=dict)
+
+    def used_bytes(self) -> int:
+        """Of all datasets."""
+        return sum(d.used_bytes() for d in self.datasets.values())
+
+    def sync(self) -> int:
+        """End the open txg; returns its number. What is written later is born in the next."""
+        self.txg += 1
+        return self.txg - 1
+
+
+class ModelPools:
+    """All pools of one model machine, and what the world does to them."""
+
+    def __init__(
+        self,
+        pools: dict[str, int] | None = None,
+        *,
+        seed: int = 0,
+        now: Callable[[], float] = lambda: 1_700_000_000.0,
+    ) -> None:
+        """`pools`: name → size in bytes; `now`: the machine's clock, for `creation`."""
+        self.now = now
+        self.lock = threading.RLock()
+        self._random = random.Random(seed)
+        self.pools: dict[str, ModelPool] = {}
+        for name, size_bytes in (pools or {"tank": 1 << 30}).items():
+            self.make_pool(name, size_bytes)
+
+    def new_guid(self) -> int:
+        """A random 64-bit number that is not 0."""
+        return self._random.getrandbits(64) | 1
+
+    def make_pool(self, name: str, size_bytes: int) -> None:
+        """An empty pool with its root dataset."""
+        pool = ModelPool(name, self.new_guid(), size_bytes)
+        pool.datasets[name] = ModelDataset(
+            name, self.new_guid(), Kind.FILESYSTEM, mounted=True, changed_txg=pool.txg
+        )
+        self.pools[name] = pool
+
+    def pool_of(self, name: str) -> ModelPool | None:
+        """The pool of a dataset's, snapshot's or bookmark's whole name."""
+        return self.pools.get(name.replace("#", "@").split("@")[0].split("/")[0])
+
+    def find(self, name: str) -> ModelDataset | None:
+        """A dataset by name."""
+        pool = self.pool_of(name)
+        return pool.datasets.get(name) if pool else None
+
+    def dataset(self, name: str) -> ModelDataset:
+        """A dataset by name; the world does not ask for others: Bug(model-misuse)."""
+        found = self.find(name)
+        if found is None:
+            raise Bug("model-misuse", f"The model has no dataset {name}.")
+        return found
+
+    def version(self, name: str) -> Version | None:
+        """A snapshot by its whole name."""
+        dataset, _, snapshot = name.partition("@")
+        found = self.find(dataset)
+        return found.snapshot(snapshot) if found else None
+
+    def ancestors(self, name: str) -> Iterator[ModelDataset]:
+        """A dataset and those above it."""
+        while name:
+            found = self.find(name)
+            if found is not None:
+                yield found
+            name = name.rpartition("/")[0]
+
+    # What the world does.
+
+    def make_dataset(
+        self,
+        name: str,
+        kind: Kind = Kind.FILESYSTEM,
+        *,
+        encrypted: bool = False,
+        mounted: bool = True,
+        properties: dict[str, str] | None = None,
+    ) -> ModelDataset:
+        """Create a dataset below an existing one."""
+        with self.lock:
+            parent = self.dataset(name.rpartition("/")[0])
+            pool = self.pools[name.split("/")[0]]
+            made = ModelDataset(
+                name,
+                self.new_guid(),
+                kind,
+                encrypted=encrypted or parent.encrypted,
+                mounted=mounted and kind is Kind.FILESYSTEM,
+                changed_txg=pool.txg,
+                local=dict(properties or {}),
+            )
+            pool.datasets[name] = made
+            return made
+
+    def write(self, dataset: str, path: str, content: bytes, mode: int = 0o644) -> None:
+        """A write() that returned; no txg has to end for it to count."""
+        with self.lock:
+            found = self.dataset(dataset)
+            pool = self.pools[dataset.split("/")[0]]
+            found.files = {**found.files, path: File(content, pool.txg, mode)}
+            found.changed_txg = pool.txg
+
+    def remove(self, dataset: str, path: str) -> None:
+        """unlink()."""
+        with self.lock:
+            found = self.dataset(dataset)
+            found.files = {p: f for p, f in found.files.items() if p != path}
+            found.changed_txg = self.pools[dataset.split("/")[0]].txg
+
+    def foreign_snapshot(self, name: str) -> Version:
+        """Somebody else's `zfs snapshot`."""
+        with self.lock:
+            dataset, _, snapshot = name.partition("@")
+            return self.take(self.dataset(dataset), snapshot, self.pools[dataset.split("/")[0]])
+
+    def take(self, dataset: ModelDataset, name: str, pool: ModelPool) -> Version:
+        """A snapshot in its own txg; snapshot_changed takes several in one (take_in)."""
+        return self.take_in(dataset, name, pool.sync())
+
+    def take_in(self, dataset: ModelDataset, name: str, txg: int) -> Version:
+        """A snapshot in a txg that was ended."""
+        version = Version(name, self.new_guid(), txg, int(self.now()), dataset.files)
+        dataset.snapshots.append(version)
+        return version
+
+    def clone(self, snapshot: str, name: str) -> None:
+        """`zfs clone`."""
+        with self.lock:
+            origin = self.version(snapshot)
+            if origin is None:
+                raise Bug("model-misuse", f"The model has no {snapshot}.")
+            made = self.make_dataset(name)
+            made.files, made.origin = origin.files, origin
+            origin.clones += 1
+
+    def destroy(self, name: str) -> None:
+        """`zfs destroy -r`: a snapshot, or a dataset and all below it."""
+        with self.lock:
+            dataset, mark, snapshot = name.partition("@")
+            if mark:
+                found = self.dataset(dataset)
+                found.snapshots = [v for v in found.snapshots if v.name != snapshot]
+                return
+            datasets = self.pools[dataset.split("/")[0]].datasets
+            for each in [n for n in datasets if n == dataset or n.startswith(dataset + "/")]:
+                gone = datasets.pop(each)
+                if gone.origin is not None:
+                    gone.origin.clones -= 1
