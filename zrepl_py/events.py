@@ -29,8 +29,6 @@ class Event(StrEnum):
     RECEIVE_ABORTED = "receive-aborted"
     PRUNED = "pruned"
     PRUNE_FAILED = "prune-failed"
-    SWEPT = "swept"
     WORKER_STUCK = "worker-stuck"
     POLICY_LOADED = "policy-loaded"
-    TASK_FAILED = "task-failed"
     DATASET_GONE = "dataset-gone"

@@ -5,6 +5,7 @@ import pwd
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,8 @@ from zrepl_py.ports.peer import ReceiverPort
 
 STATE_FILE = "state.json"
 JOURNAL_DIRECTORY = "journal"
+JOURNAL_SEGMENTS = 8
+"""Of 16 MiB: about two months of minutes of thirty datasets, read whole at every start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,8 @@ def wire_parts(config_path: str) -> Parts:
         )
     clock = MachineClock()
     log = EventLog(clock)
-    journal = FileJournal(str(Path(config.state_dir) / JOURNAL_DIRECTORY), clock)
+    folder = str(Path(config.state_dir) / JOURNAL_DIRECTORY)
+    journal = FileJournal(folder, clock, keep_segments=JOURNAL_SEGMENTS)
     zfs = WorkerZfs(
         _sockets(config), clock=clock, report=lambda event, fields: log.tell(event, **fields)
     )
@@ -110,7 +114,14 @@ def wire_client(parts: Parts, pin: Pin) -> PeerClient:
     )
     where = (peer.endpoint.host, peer.endpoint.port)
     dialled = Dialled(where, pin, _identity(parts.config))
-    return PeerClient(parts.zfs, dialled, lambda: hello(parts), parts.clock, limits)
+    return PeerClient(
+        parts.zfs,
+        dialled,
+        lambda: hello(parts),
+        parts.clock,
+        limits,
+        squeezable=attrgetter("squeezable"),
+    )
 
 
 def wire_server(parts: Parts, receiver: ReceiverPort, pins: list[Pin]) -> PeerServer | None:

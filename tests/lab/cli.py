@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from .build import ensure_built
 from .errors import LabError
-from .lab import Lab, remove
+from .lab import Lab, remove, running_instances
 from .layout import NODES, Instance
 from .node import Node
 from .terminal import shell
@@ -52,6 +52,7 @@ def parser() -> argparse.ArgumentParser:
     up.add_argument("--init", choices=("bare", "systemd"), default="bare")
     up.add_argument("--memory", type=int, default=1024, help="MiB per node (default: 1024)")
     verb("down", "end the instance and forget its disks", do_down)
+    verb("list", "all instances on this host", do_list)
     verb("status", "what runs, and how its pool is", do_status)
     run = verb("run", "run a command in a node: run NODE -- COMMAND…", do_run, node=True)
     run.add_argument("--user", help="as this user instead of root")
@@ -77,7 +78,11 @@ def parser() -> argparse.ArgumentParser:
     degrade.add_argument("--jitter", type=float, default=0, metavar="MS")
     degrade.add_argument("--loss", type=float, default=0, metavar="PERCENT")
     degrade.add_argument("--rate", default="", help="for example 10mbit")
-    for name, help_ in (("pull", "a disk vanishes"), ("plug", "a pulled disk is back")):
+    for name, help_ in (
+        ("pull", "a disk vanishes"),
+        ("plug", "a disk works again"),
+        ("stall", "a disk hangs until it is plugged again"),
+    ):
         sub = verb(name, help_, do_disk, node=True)
         sub.add_argument("number", type=int)
         sub.set_defaults(verb=name)
@@ -127,6 +132,13 @@ def do_up(arguments: argparse.Namespace) -> int:
 
 def do_down(arguments: argparse.Namespace) -> int:
     remove(Instance(arguments.name))
+    return 0
+
+
+def do_list(_: argparse.Namespace) -> int:
+    for state in running_instances():
+        kind = "persistent" if state.persistent else f"of process {state.owner.pid}"
+        print(f"{state.instance.name}: {state.hardware.init}, {kind}")
     return 0
 
 
@@ -180,7 +192,9 @@ def do_degrade(arguments: argparse.Namespace) -> int:
 
 def do_disk(arguments: argparse.Namespace) -> int:
     node = node_of(arguments)
-    (node.pull_disk if arguments.verb == "pull" else node.plug_disk)(arguments.number)
+    {"pull": node.pull_disk, "plug": node.plug_disk, "stall": node.stall_disk}[arguments.verb](
+        arguments.number
+    )
     return 0
 
 

@@ -22,6 +22,7 @@ from .layout import NODES, Instance, runs_directory
 from .machine import Hardware, Machine
 from .network import Network
 from .node import Node
+from .processes import Identity
 from .state import State
 
 
@@ -30,14 +31,14 @@ class Lab:
         self.state = state
         self.instance = state.instance
         self.network = Network(state.instance.namespace)
-        self.hub = Hub(self.network)
+        self.hub = Hub(self.network, self.state)
         self.nodes = {name: self.make_node(name) for name in NODES}
         self.alpha = self.nodes["alpha"]
         self.beta = self.nodes["beta"]
 
     def make_node(self, name: str) -> Node:
         machine = Machine(self.instance, name, self.state.hardware)
-        return Node(self, name, machine, Channel(self.network, name))
+        return Node(self, name, machine, Channel(self.network, name, machine.is_on))
 
     @classmethod
     def up(
@@ -171,6 +172,9 @@ class Lab:
 
 def remove(instance: Instance) -> None:
     """Leave nothing of an instance on the host; harmless when there is nothing."""
+    with contextlib.suppress(LabError):
+        for helper in State.read(instance).helpers:
+            Identity(**helper).kill()
     for node in NODES:
         Machine(instance, node, Hardware("", "")).crash()
     Network(instance.namespace).remove()
@@ -180,9 +184,15 @@ def remove(instance: Instance) -> None:
 
 def remove_abandoned() -> None:
     """Clear away instances whose owner was killed before it could."""
+    for state in running_instances():
+        if state.is_abandoned():
+            remove(state.instance)
+
+
+def running_instances() -> list[State]:
+    found = []
     with contextlib.suppress(FileNotFoundError):
         for folder in sorted(runs_directory().iterdir()):
-            with contextlib.suppress(LabError, FileNotFoundError):
-                instance = Instance(folder.name)
-                if State.read(instance).is_abandoned():
-                    remove(instance)
+            with contextlib.suppress(LabError):
+                found.append(State.read(Instance(folder.name)))
+    return found

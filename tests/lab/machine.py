@@ -55,6 +55,9 @@ class Machine:
                 return record
         return None
 
+    def is_on(self) -> bool:
+        return self.keeper() is not None
+
     def start(self, network: Network, *, absent: set[int], clock: float, leashed: bool) -> None:
         if self.keeper():
             raise LabError(f"{self.node} is running already")
@@ -69,14 +72,15 @@ class Machine:
         ]
         # UML keeps the node's memory as an unlinked file there.
         environment = {"PATH": os.environ["PATH"], "TMPDIR": "/dev/shm", "HOME": str(self.folder)}
-        self.parent = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE if leashed else subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=(self.folder / "start.log").open("wb"),
-            env=environment,
-            start_new_session=True,
-        )
+        with (self.folder / "start.log").open("wb") as log:
+            self.parent = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE if leashed else subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment,
+                start_new_session=True,
+            )
 
     def kernel_command(self, absent: set[int], clock: float) -> list[str]:
         this = self.hardware

@@ -11,14 +11,12 @@ from .channel import Channel
 from .command import ANSWER_SECONDS, Process, Result
 from .errors import BootFailed, CommandFailed, CommandTimedOut, NodeUnreachable
 from .layout import POOLS
-from .machine import Machine, disk_letter
+from .machine import Machine
 
 if TYPE_CHECKING:
     from .lab import Lab
 
 BOOT_SECONDS = 60
-DMSETUP = "DM_DISABLE_UDEV=1 dmsetup"
-"""Without waiting for udev, which may be as hung as the disk."""
 
 
 class Node:
@@ -107,7 +105,7 @@ class Node:
             self.lab.network,
             absent=set(state.pulled(self.name)),
             clock=state.clock_offset_seconds(self.name),
-            leashed=not state.persistent,
+            leashed=state.is_owner(),
         )
 
     def wait_until_up(self, *, timeout_seconds: float = BOOT_SECONDS) -> None:
@@ -130,7 +128,7 @@ class Node:
 
     def is_running(self) -> bool:
         """Whether the machine is on (frozen counts as on)."""
-        return self.machine.keeper() is not None
+        return self.machine.is_on()
 
     def crash(self) -> None:
         """Power failure. What was written but not flushed by the node is lost."""
@@ -163,19 +161,29 @@ class Node:
         """
         self.lab.state.set_pulled(self.name, [*self.lab.state.pulled(self.name), number])
         if self.is_running():
-            self.sh(f"{DMSETUP} wipe_table --force --noflush disk{number}")
+            self.disk("pull", number)
             if noticed:
                 self.run(["zpool", "reopen", self.pool])
 
     def plug_disk(self, number: int) -> None:
-        """The disk works again. ZFS is not told: that is `zpool online` or `zpool clear`;
-        the resilver begins with the next txg (`zpool sync`)."""
-        self.lab.state.set_pulled(
-            self.name, [other for other in self.lab.state.pulled(self.name) if other != number]
-        )
+        """The disk works again, whatever was done to it. ZFS is not told: that is `zpool
+        online` or `zpool clear`; the resilver begins with the next txg (`zpool sync`)."""
+        pulled = [other for other in self.lab.state.pulled(self.name) if other != number]
+        self.lab.state.set_pulled(self.name, pulled)
         if self.is_running():
             self.machine.add_disk(number)
-            self.run(["/zr/tests/lab/guest/disk-in", disk_letter(number)])
+            self.disk("plug", number)
+
+    def stall_disk(self, number: int) -> None:
+        """No access to the disk ends, until it is plugged again: a controller that hangs."""
+        self.disk("stall", number)
+
+    def slow_disk(self, number: int, *, delay_ms: int) -> None:
+        """Every access takes so much longer."""
+        self.disk("slow", number, str(delay_ms))
+
+    def disk(self, verb: str, number: int, *more: str) -> None:
+        self.run(["/zr/tests/lab/guest/disk", verb, str(number), *more])
 
     def fill(self, path: str, *, leave_bytes: int = 0) -> None:
         """Write incompressible bytes until the file system is full but for `leave_bytes`."""

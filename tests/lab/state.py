@@ -22,6 +22,8 @@ class State:
 
     owner: Identity
     nodes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    helpers: list[dict[str, Any]] = field(default_factory=list)
+    """Processes at the hub, to be ended with the instance."""
 
     @classmethod
     def create(cls, instance: Instance, hardware: Hardware, *, persistent: bool) -> State:
@@ -39,6 +41,7 @@ class State:
             record["persistent"],
             Identity(**record["owner"]),
             record["nodes"],
+            record.get("helpers", []),
         )
 
     def write(self) -> None:
@@ -47,17 +50,27 @@ class State:
             "persistent": self.persistent,
             "owner": self.owner.to_json(),
             "nodes": self.nodes,
+            "helpers": self.helpers,
         }
         fresh = self.instance.state.with_suffix(".new")
         fresh.write_text(json.dumps(record, indent=1))
         fresh.rename(self.instance.state)
 
     def is_abandoned(self) -> bool:
-        """Whether the process that should have cleaned it up is gone."""
-        return not self.persistent and not self.owner.is_alive()
+        """Whether the process that should have cleaned it up is gone, or the host restarted."""
+        restarted = self.owner.boot != identify(os.getpid()).boot
+        return restarted or (not self.persistent and not self.owner.is_alive())
+
+    def is_owner(self) -> bool:
+        """Whether the nodes should die with this very process."""
+        return not self.persistent and self.owner == identify(os.getpid())
 
     def of(self, node: str) -> dict[str, Any]:
         return self.nodes.setdefault(node, {})
+
+    def add_helper(self, pid: int) -> None:
+        self.helpers.append(identify(pid).to_json())
+        self.write()
 
     def pulled(self, node: str) -> list[int]:
         pulled: list[int] = self.of(node).get("pulled", [])

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.lab import CommandTimedOut, Lab, LabError, Node, NodeUnreachable
+from tests.lab import BootFailed, CommandTimedOut, Lab, LabError, Node, NodeUnreachable
+from tests.lab.build import ensure_built
 from tests.lab.layout import REPOSITORY, Instance
 
 pytestmark = pytest.mark.lab
@@ -52,7 +55,8 @@ def test_both_pools_are_real(lab: Lab) -> None:
         assert "raidz1-0  ONLINE" in status
         assert status.count("disk") == 3
         assert b"zfs" in node.get("/proc/filesystems")
-    assert lab.alpha.run(["hostname"], check=False).returncode in (0, 127)
+        version = node.get("/sys/module/zfs/version").decode().strip()
+        assert version == ensure_built().versions.zfs
     assert lab.alpha.get("/proc/sys/kernel/hostname") == b"alpha\n"
 
 
@@ -98,11 +102,22 @@ def test_crash_and_boot_keep_what_was_synced(lab: Lab) -> None:
     lab.beta.sh("echo kept >/back/kept; zpool sync back")
     lab.beta.crash()
     assert not lab.beta.is_running()
-    with pytest.raises(NodeUnreachable):
-        lab.beta.run(["true"], timeout_seconds=0.1)
+    with pytest.raises(NodeUnreachable, match="beta is off"):
+        lab.beta.run(["true"])
     lab.beta.boot()
     assert lab.beta.get("/back/kept") == b"kept\n"
     assert health(lab.beta) == "ONLINE"
+
+
+def test_a_crash_ends_a_command_that_is_waited_for(lab: Lab) -> None:
+    timer = threading.Timer(0.5, lab.beta.crash)
+    timer.start()
+    began = time.monotonic()
+    with pytest.raises(NodeUnreachable):
+        lab.beta.sh("sleep 60", timeout_seconds=60)
+    assert time.monotonic() - began < 5
+    timer.join()
+    lab.beta.boot()
 
 
 def test_orderly_reboot(lab: Lab) -> None:
@@ -199,6 +214,27 @@ def test_a_disk_that_fails_unnoticed(lab: Lab) -> None:
     bring_back(lab.beta, 1)
 
 
+def test_a_disk_that_hangs_and_goes_on(lab: Lab) -> None:
+    for number in (1, 2):
+        lab.beta.stall_disk(number)
+    writer = lab.beta.start(["sh", "-c", "echo x >/back/stalled; zpool sync"])
+    assert writer.wait_up_to(1.5) is None
+    for number in (1, 2):
+        lab.beta.plug_disk(number)
+    assert writer.wait(timeout_seconds=10) == 0
+    assert health(lab.beta) == "ONLINE"
+
+
+def test_slow_disks(lab: Lab) -> None:
+    for number in (1, 2, 3):
+        lab.beta.slow_disk(number, delay_ms=100)
+    began = time.monotonic()
+    lab.beta.sh("echo x >/back/slow; zpool sync")
+    assert time.monotonic() - began > 0.2
+    for number in (1, 2, 3):
+        lab.beta.plug_disk(number)
+
+
 def test_a_disk_that_is_missing_at_boot(lab: Lab) -> None:
     lab.alpha.shutdown()
     lab.alpha.pull_disk(3)
@@ -219,6 +255,21 @@ def test_another_process_attaches(lab: Lab) -> None:
     assert again.beta.run(["echo", "here"]).text == "here"
     with pytest.raises(LabError, match="up already"):
         Lab.up(lab.instance.name)
+
+
+def test_a_node_that_cannot_boot_says_why() -> None:
+    with Lab.up("broken", boot=False) as lab:
+        lab.alpha.machine.hardware = replace(lab.state.hardware, image="/dev/null")
+        began = time.monotonic()
+        with pytest.raises(BootFailed, match=r"(?s)ended while it booted.*ubda"):
+            lab.alpha.boot()
+        assert time.monotonic() - began < 20
+
+
+def test_helpers_at_the_hub_end_with_the_lab() -> None:
+    with Lab.up("helper", boot=False) as lab:
+        helper = lab.hub.start(["sleep", "1000"])
+    assert helper.wait(timeout=5) == -9
 
 
 OWNER = """

@@ -10,6 +10,8 @@ import click
 
 from zrepl_py.cli.options import config_option
 from zrepl_py.daemon.assemble import assemble_service
+from zrepl_py.daemon.ending import Ending
+from zrepl_py.errors import Standing
 from zrepl_py.wiring import start_own_workers
 
 
@@ -28,24 +30,30 @@ def daemon(config: str, user: str, adapter: str) -> None:
 
     Example: zr daemon
     """
-    workers = None
-    if os.geteuid() == 0:
-        workers = start_own_workers(config, user, adapter)
-        become(user)
-    ended = threading.Event()
+    ending = Ending()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
+        signal.signal(number, lambda *_: ending.ask())
+    workers = start_own_workers(config, user, adapter) if os.geteuid() == 0 else None
     try:
-        service = assemble_service(config)
-        service.run(ended)
+        if workers is not None:
+            become(user)
+        threading.excepthook = lambda failed: ending.fail(failed.exc_value or SystemExit())
+        assemble_service(config, ending).run()
     finally:
         if workers is not None:
             workers.stop()
+    if ending.error is not None:
+        raise ending.error
 
 
 def become(user: str) -> None:
-    """Give root's rights up for good."""
-    entry = pwd.getpwnam(user)
+    """Give root's rights up for good. Errors: Standing(no-user)."""
+    try:
+        entry = pwd.getpwnam(user)
+    except KeyError:
+        raise Standing(
+            "no-user", f"There is no user {user!r}.", "Create it, or say --user."
+        ) from None
     os.setgroups([])
     os.setgid(entry.pw_gid)
     os.setuid(entry.pw_uid)

@@ -12,7 +12,7 @@ from enum import Enum
 from functools import cache
 from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
-from zrepl_py.errors import Corrupt
+from zrepl_py.errors import Bug, Corrupt
 
 T = TypeVar("T")
 _hints = cache(get_type_hints)
@@ -107,7 +107,13 @@ def _decode_dataclass(expected: Any, value: Any) -> Any:
     if unknown or missing:
         raise _malformed(expected, value)
     hints = _hints(expected)
-    return expected(**{name: _decode(hints[name], v) for name, v in given.items()})
+    try:
+        return expected(**{name: _decode(hints[name], v) for name, v in given.items()})
+    except Bug as error:
+        # An invariant of the type (a History out of order) is broken by whoever sent the value.
+        raise Corrupt(
+            "malformed", f"A {expected.__name__} that cannot be: {error.message}"
+        ) from None
 
 
 def _malformed(expected: Any, value: Any) -> Corrupt:

@@ -1,17 +1,15 @@
 """From a configuration file to a Service: the daemon's own parts on top of what wiring.py gives."""
 
-from functools import partial
 from pathlib import Path
 
 from zrepl_py.core.codec import decode
 from zrepl_py.daemon.agenda import Agenda
+from zrepl_py.daemon.ending import Ending
 from zrepl_py.daemon.lanes import Target
 from zrepl_py.daemon.receiver import Receiver
 from zrepl_py.daemon.service import CONTROL_SOCKET, Service
 from zrepl_py.daemon.source import Source
 from zrepl_py.engine.receive import Place
-from zrepl_py.errors import Bug, ZrError
-from zrepl_py.events import Event
 from zrepl_py.model.names import parse_epoch
 from zrepl_py.model.site import Manifest
 from zrepl_py.ports.journal import Json
@@ -21,12 +19,12 @@ SPARE_THREADS = 4
 """Beside the streams: ticks, pruning, manifests, the watchdog."""
 
 
-def assemble_service(config_path: str) -> Service:
+def assemble_service(config_path: str, ending: Ending) -> Service:
     """Everything but started. Errors: see wiring.wire_parts."""
     parts = wire_parts(config_path)
     config, node, log = parts.config, parts.state.node, parts.log
     pins = wire_pins(config)
-    agenda = Agenda(parts.clock, config.link.streams + SPARE_THREADS, partial(_task_failed, parts))
+    agenda = Agenda(parts.clock, config.link.streams + SPARE_THREADS, ending.fail)
     source = Source(
         node=node,
         epoch=parse_epoch(parts.state.epoch),
@@ -37,7 +35,7 @@ def assemble_service(config_path: str) -> Service:
         agenda=agenda,
         tell=log.tell,
         rescan_seconds=config.rescan_seconds,
-        last_seq=_last_seq(parts),
+        journalled=_journalled(parts),
     )
     places = [Place(f"{config.replica_parent}/{name}", pin.node) for name, pin in pins.items()]
     receiver = Receiver(
@@ -49,19 +47,15 @@ def assemble_service(config_path: str) -> Service:
     )
     server = wire_server(parts, receiver, list(pins.values()))
     control = Path(config.run_dir) / CONTROL_SOCKET
-    return Service(node, source, receiver, server, agenda, parts.clock, log, parts.zfs, control)
+    return Service(
+        node, source, receiver, server, agenda, parts.clock, log, parts.zfs, control, ending
+    )
 
 
-def _last_seq(parts: Parts) -> int:
-    """The number of the last tick that was journalled: a tick's number is never given twice."""
-    manifests = (record["manifest"] for record in parts.journal.records("tick"))
-    return max((_manifest(manifest).seq for manifest in manifests), default=0)
+def _journalled(parts: Parts) -> list[Manifest]:
+    """The ticks of earlier runs, oldest first."""
+    return [_manifest(record["manifest"]) for record in parts.journal.records("tick")]
 
 
 def _manifest(value: Json) -> Manifest:
     return decode(Manifest, value)
-
-
-def _task_failed(parts: Parts, error: BaseException) -> None:
-    known = error if isinstance(error, ZrError) else Bug("task-failed", repr(error))
-    parts.log.tell(Event.TASK_FAILED, reason=known.reason, message=str(known))

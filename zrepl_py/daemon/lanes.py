@@ -15,7 +15,7 @@ from zrepl_py.daemon.agenda import Agenda
 from zrepl_py.engine.commands import run
 from zrepl_py.engine.group import Group
 from zrepl_py.engine.lane import LaneResult, replicate_lane
-from zrepl_py.errors import Passing, ZrError
+from zrepl_py.errors import Bug, Passing, ZrError
 from zrepl_py.events import Event
 from zrepl_py.model.history import History, Snapshot
 from zrepl_py.model.plan import Conflict, NothingToSend, Skipped
@@ -100,7 +100,9 @@ class Lanes:
                 ancestors = [a for a in above if name.startswith(a + "/")]
                 parent = above[max(ancestors, key=len)] if ancestors else None
                 above[name] = uuid
-                lane = Lane(uuid, name, target.node, member.dataset.encrypted)
+                raw = member.dataset.encrypted
+                squeezable = not raw and not member.dataset.compressed
+                lane = Lane(uuid, name, target.node, raw, squeezable)
                 known = self.states.get(uuid)
                 if known is not None and known.lane == lane:
                     known.keep, known.parent = keep, parent
@@ -143,6 +145,8 @@ class Lanes:
         ports = {**self.ports, "PeerPort": self._peers[state.lane.target.uuid]}
         try:
             result = run(engine, ports)
+        except Bug:
+            raise  # the agenda ends the daemon
         except ZrError as error:
             self._failed(uuid, state, error)
         else:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from zrepl_py.core.codec import encode
+from zrepl_py.core.codec import decode, encode
 from zrepl_py.core.retention import judge
 from zrepl_py.core.selection import select_datasets
 from zrepl_py.engine.commands import run
@@ -24,7 +24,7 @@ from zrepl_py.engine.receive import (
     receive_stream,
     store_properties,
 )
-from zrepl_py.errors import Passing, Refused, ZrError
+from zrepl_py.errors import Bug, Passing, Refused, ZrError
 from zrepl_py.events import Event
 from zrepl_py.model.history import Snapshot
 from zrepl_py.model.names import parse_tick
@@ -66,6 +66,11 @@ class Receiver:
         self._places = {p.source.uuid: p for p in places}
         self._policies = tuple(policies)
         self._ports, self._tell = dict(ports), tell
+        self._told: dict[tuple[str, str, str], int] = {}
+        """(source, group, epoch) → the newest tick that is journalled here."""
+        for record in ports["JournalPort"].records("manifest"):
+            known: Manifest = decode(Manifest, record["manifest"])
+            self._told[record["source"], known.group, known.epoch] = known.seq
         self._lock = threading.Lock()
 
     def observe_replica(self, source: str, lane: LaneName) -> ReplicaView:
@@ -117,8 +122,14 @@ class Receiver:
     def store_manifest(self, source: str, manifest: Manifest) -> None:
         """See ReceiverPort."""
         self._place(source)
+        key = (source, manifest.group, manifest.epoch)
+        with self._lock:
+            if manifest.seq <= self._told.get(key, 0):
+                return  # told again after a restart, or because an answer was lost
         record = {"source": source, "manifest": encode(manifest)}
         self._ports["JournalPort"].append("manifest", record)
+        with self._lock:
+            self._told[key] = max(manifest.seq, self._told.get(key, 0))
 
     def store_properties(self, source: str, lane: LaneName, properties: Mapping[str, str]) -> None:
         """See ReceiverPort."""
@@ -133,6 +144,8 @@ class Receiver:
                 continue  # receiving just now; the next round will do
             try:
                 self._prune(known)
+            except Bug:
+                raise
             except ZrError as error:
                 known.replica = None
                 name = known.dataset

@@ -1,6 +1,5 @@
 """The running daemon: its parts started in order, stopped in order, and what can be asked of it."""
 
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from zrepl_py.adapters.events import EventLog
 from zrepl_py.adapters.peer import PeerServer
 from zrepl_py.adapters.worker.notify import notify
 from zrepl_py.daemon.agenda import Agenda
+from zrepl_py.daemon.ending import Ending
 from zrepl_py.daemon.receiver import Receiver
 from zrepl_py.daemon.schedule import Schedule
 from zrepl_py.daemon.source import GroupKey, Source
@@ -38,9 +38,10 @@ class Service:
     log: EventLog
     zfs: Any
     control_path: Path
+    ending: Ending
 
-    def run(self, ended: threading.Event) -> None:
-        """Serve until `ended` is set; then finish what can be finished soon, and return."""
+    def run(self) -> None:
+        """Serve until it should end; then finish what can be finished soon, and return."""
         schedule = Schedule(
             self.source.cadences, self.source.tick, self.clock, self.agenda, self.log.tell
         )
@@ -60,7 +61,7 @@ class Service:
             self.log.tell(Event.POLICY_LOADED, policy=policy)
         notify("READY=1")
         try:
-            while not ended.wait(WATCHDOG_SECONDS):
+            while not self.ending.wait(WATCHDOG_SECONDS):
                 notify("WATCHDOG=1")
         finally:
             notify("STOPPING=1")
@@ -69,7 +70,9 @@ class Service:
             if self.server is not None:
                 self.server.stop()
             whole = self.agenda.stop(STOP_SECONDS)
-            self.log.tell(Event.DAEMON_STOPPED, node=self.node.name, whole=whole)
+            error = self.ending.error
+            why = {"reason": error.reason, "message": str(error)} if error else {}
+            self.log.tell(Event.DAEMON_STOPPED, node=self.node.name, whole=whole, **why)
 
     def status(self) -> dict[str, Any]:
         """See daemon/status.py."""

@@ -5,17 +5,18 @@ tick observes again. Unknown is unsafe: what is not known is not pruned.
 """
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from zrepl_py.core.retention import join_pins, judge
 from zrepl_py.daemon.agenda import Agenda
 from zrepl_py.daemon.lanes import Lanes, Target, Tell
+from zrepl_py.daemon.manifests import Manifests
 from zrepl_py.engine.commands import run
 from zrepl_py.engine.group import Group, Member, observe_group, pools_of
 from zrepl_py.engine.prune import Doom, prune
 from zrepl_py.engine.tick import TickResult, take_tick
-from zrepl_py.errors import ZrError
+from zrepl_py.errors import Bug, ZrError
 from zrepl_py.events import Event
 from zrepl_py.model.history import History
 from zrepl_py.model.names import Epoch, TickName, parse_tick
@@ -26,6 +27,7 @@ from zrepl_py.ports.clock import ClockPort
 GroupKey = tuple[str, str]
 """(policy's name, pool)"""
 PRUNE_SECONDS = 60.0
+TOLD_AGAIN = 100
 
 
 class Source:
@@ -43,8 +45,10 @@ class Source:
         agenda: Agenda,
         tell: Tell,
         rescan_seconds: float,
-        last_seq: int,
+        journalled: Sequence[Manifest] = (),
     ) -> None:
+        """`journalled`: the ticks of an earlier run, oldest first. Their numbers are not given
+        again, and the newest are told once more, for the targets may not have heard of them."""
         self.node, self.epoch = node, epoch
         self.groups: dict[GroupKey, Group] = {}
         self.policies = {
@@ -56,8 +60,11 @@ class Source:
         self.manifests: dict[GroupKey, Manifest] = {}
         """Group → what its last tick said."""
         self._targets = {t.node.name: t for t in targets}
+        self._unsent = {n: Manifests(t.node, t.port, agenda) for n, t in self._targets.items()}
         self._ports, self._clock, self._agenda, self._tell = ports, clock, agenda, tell
-        self._seq = last_seq
+        self._seq = max((manifest.seq for manifest in journalled), default=0)
+        for unsent in self._unsent.values():
+            unsent.add(journalled[-TOLD_AGAIN:])
         self._rescan_seconds = rescan_seconds
         self._scanned: dict[GroupKey, float] = {}
         self._pruned: dict[GroupKey, float] = {}
@@ -83,6 +90,8 @@ class Source:
             if result is not None:
                 self._remember(key, result)
             self.last_tick[key] = self._clock.monotonic()
+        except Bug:
+            raise  # the agenda ends the daemon
         except ZrError as error:
             paused = error.reason == "low-space"
             event = Event.TICK_PAUSED if paused else Event.TICK_MISSED
@@ -130,17 +139,7 @@ class Source:
         self._tell(Event.TICK_TAKEN, group=key[0], pool=key[1], seq=seq, at=at, **counts)
         for name in group.policy.targets:
             if name in self._targets:
-                self._send_manifest(self._targets[name], result.manifest)
-
-    def _send_manifest(self, target: Target, manifest: Manifest) -> None:
-        def job() -> None:
-            try:
-                target.port.tell_manifest(manifest)
-            except ZrError:
-                self._agenda.ask(key, job, 5.0)  # superseded by the next tick's, which is newer
-
-        key = ("manifest", manifest.group, target.node.uuid)
-        self._agenda.ask(key, job)
+                self._unsent[name].add([result.manifest])
 
     def prune(self, key: GroupKey) -> None:
         """Destroy what nobody votes for in one group. Errors are told."""
@@ -150,6 +149,8 @@ class Source:
         dooms = {n: d for n, m in group.members.items() if (d := self._doom(group, n, m))}
         try:
             outcomes = run(prune(dooms), self._ports)
+        except Bug:
+            raise
         except ZrError as error:
             self._scanned.pop(key, None)
             self._tell(Event.PRUNE_FAILED, group=key[0], reason=error.reason, message=str(error))

@@ -21,6 +21,8 @@ class Dataset:
     guid: int
     kind: Kind
     encrypted: bool = False
+    compressed: bool = True
+    """False where `compression` is off: ZFS then sends its blocks as large as they are."""
     mounted: bool = False
     user_properties: dict[str, str] = field(default_factory=dict)
     """Those named `zr:*` whose source is `local`; inherited ones do not count."""

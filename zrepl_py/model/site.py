@@ -28,6 +28,8 @@ class Lane:
     target: Node
     raw: bool
     """Raw stream (`-w`), exactly where the dataset is encrypted; frozen for the lane's life."""
+    squeezable: bool = False
+    """ZFS sends it uncompressed, so zstd on the wire may pay; never for a raw stream."""
 
 
 def lane_uuid(source_node: str, dataset_guid: int, target_node: str) -> str:

@@ -7,13 +7,13 @@ the ModelZfs away, call ModelPools' state as it is, make another ModelZfs on it.
 """
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from zrepl_py.adapters.zfs.names import check_length, check_own, dataset_of, one_pool
 from zrepl_py.adapters.zfs.placeholder import PLACEHOLDER_WORDS, missing_ancestors
 from zrepl_py.adapters.zfs.programs import render_property_arguments
 from zrepl_py.adapters.zfs.translate import judge_errno
-from zrepl_py.errors import Standing
 from zrepl_py.model.history import Bookmark, History, Snapshot, history_of
 from zrepl_py.model.names import check_dataset_name
 from zrepl_py.model.observation import (
@@ -78,12 +78,10 @@ class ModelZfs:
 
     def observe_snapshot(self, snapshot: str) -> Snapshot | None:
         """See the port."""
-        dataset, _, name = snapshot.partition("@")
-        try:
-            history = self.observe_history(dataset)
-        except Standing:
-            return None
-        return next((s for s in history.snapshots if s.name == name), None)
+        check_dataset_name(dataset_of(snapshot))
+        with self.pools.lock:
+            v = self.pools.version(snapshot)
+            return Snapshot(v.guid, v.createtxg, v.name, v.created_at) if v else None
 
     def observe_resume(self, dataset: str) -> ResumePoint | None:
         """See the port."""
@@ -192,7 +190,9 @@ class ModelZfs:
             return "gone"
         if version.guid != guid:
             return "other-guid"
-        return "held" if version.holds else "cloned" if version.clones else ""
+        if version.holds:
+            return "held"
+        return "busy" if version.sends else "cloned" if version.clones else ""
 
     def destroy_bookmarks(self, bookmarks: Mapping[str, int]) -> list[DestroyOutcome]:
         """See the port."""
@@ -216,14 +216,26 @@ class ModelZfs:
     ) -> None:
         """See the port."""
         try:
-            for piece in render_stream(self._order(snapshot, base, raw, resume)):
-                view = memoryview(piece)
-                while view:
-                    view = view[os.write(fd, view) :]
+            order = self._order(snapshot, base, raw, resume)
+            with self._sending(order.to):
+                for piece in render_stream(order):
+                    view = memoryview(piece)
+                    while view:
+                        view = view[os.write(fd, view) :]
         except BrokenPipeError:
             raise cut() from None
         finally:
             os.close(fd)
+
+    @contextmanager
+    def _sending(self, version: Version) -> Iterator[None]:
+        with self.pools.lock:
+            version.sends += 1
+        try:
+            yield
+        finally:
+            with self.pools.lock:
+                version.sends -= 1
 
     def stream_of(
         self, snapshot: str, base: str | None, *, raw: bool, resume: tuple[int, int] | None

@@ -20,7 +20,7 @@ from zrepl_py.testing.model_zfs_streams import (
 )
 
 _ENOENT, _EBUSY, _EEXIST, _ENODEV, _ETXTBSY = 2, 16, 17, 19, 26
-_ENOSPC, _EDQUOT, _EAGAIN, _EACCES, _EINVAL = 28, 122, 11, 13, 22
+_ENOSPC, _EDQUOT, _EAGAIN, _EACCES = 28, 122, 11, 13
 
 
 def receive_into(
@@ -54,14 +54,14 @@ def _admit(pools: ModelPools, snapshot: str, begin: Begin) -> ModelDataset:
     pool = pools.pool_of(name)
     target = pools.find(name)
     parent = pools.find(name.rpartition("/")[0])
+    if begin.resuming:
+        return _admit_resumed(target, snapshot, begin)
     if pool is None or (target is None and (parent is None or begin.from_guid)):
         raise judge_errno("receive", _ENOENT, snapshot)
     if pool.health == "SUSPENDED":
         raise judge_errno("receive", _EAGAIN, snapshot)
-    if target is not None and (target.receiving or (target.partial and not begin.resuming)):
+    if target is not None and (target.receiving or (target.partial)):
         raise judge_errno("receive", _EBUSY, snapshot)
-    if begin.resuming:
-        return _admit_resumed(target, snapshot, begin)
     if target is not None:
         _admit_existing(target, snapshot, version, begin)
     else:
@@ -75,10 +75,12 @@ def _admit(pools: ModelPools, snapshot: str, begin: Begin) -> ModelDataset:
 
 
 def _admit_resumed(target: ModelDataset | None, snapshot: str, begin: Begin) -> ModelDataset:
-    if target is None or target.partial is None:
+    partial = target.partial if target else None
+    wanted = (begin.to_guid, begin.from_guid)
+    if target is None or partial is None or (partial.to_guid, partial.from_guid) != wanted:
         raise judge_errno("receive", _ENODEV, snapshot)
-    if (target.partial.to_guid, target.partial.from_guid) != (begin.to_guid, begin.from_guid):
-        raise damaged("it does not continue what was received")
+    if target.receiving:
+        raise judge_errno("receive", _EBUSY, snapshot)
     return target
 
 
@@ -86,7 +88,7 @@ def _admit_existing(target: ModelDataset, snapshot: str, version: str, begin: Be
     if target.snapshot(version) or not begin.from_guid:
         raise judge_errno("receive", _EEXIST, snapshot)
     if begin.raw and not target.encrypted:
-        raise judge_errno("receive", _EINVAL, snapshot)
+        raise judge_errno("receive", _ENODEV, snapshot)
     base = next((v for v in target.snapshots if v.guid == begin.from_guid), None)
     if base is None:
         raise judge_errno("receive", _ENODEV, snapshot)

@@ -38,6 +38,8 @@ class Version:
     files: Files
     holds: set[str] = field(default_factory=set)
     clones: int = 0
+    sends: int = 0
+    """How many sends of it are running."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ BEGIN_BYTES = 312
 MAGIC = 0x2F5BACBAC
 SUBSTREAM = 1
 _LAYOUT = "IIQQQIIQQ256s"
-_DRR_BEGIN = 0
+_DRR_BEGIN, _DRR_END = 0, 5
 
 SA_SPILL = 1 << 2
 EMBED_DATA = 1 << 16
@@ -83,6 +83,14 @@ def parse_begin(record: bytes) -> Begin:
         payload_bytes=payload,
         header_type=version & 3,
     )
+
+
+def is_end_record(record: bytes, to_guid: int) -> bool:
+    """Whether these last 312 bytes of a stream are its END record."""
+    if len(record) != BEGIN_BYTES:
+        return False
+    found = (struct.unpack_from(order + "II4QQ", record) for order in "<>")
+    return any(fields[0] == _DRR_END and fields[6] == to_guid for fields in found)
 
 
 def render_begin(begin: Begin) -> bytes:

@@ -8,11 +8,12 @@ command_streams.py. Must never pass -F, -f, -R or -r to a verb that changes some
 import os
 from collections.abc import Mapping, Sequence
 
+from zrepl_py.adapters.zfs.begin import Begin
 from zrepl_py.adapters.zfs.command_errors import judge_command
 from zrepl_py.adapters.zfs.command_streams import receive_by_command, send_by_command
 from zrepl_py.adapters.zfs.forks import check_device, run
 from zrepl_py.adapters.zfs.kstat import read_kernel_version
-from zrepl_py.adapters.zfs.names import check_length, check_own
+from zrepl_py.adapters.zfs.names import check_length, check_own, dataset_of
 from zrepl_py.adapters.zfs.parse import parse_holds, parse_program_json, parse_versions
 from zrepl_py.adapters.zfs.placeholder import PLACEHOLDER_WORDS, missing_ancestors
 from zrepl_py.adapters.zfs.programs import (
@@ -25,7 +26,7 @@ from zrepl_py.adapters.zfs.translate import judge_errno
 from zrepl_py.errors import ZrError
 from zrepl_py.model.observation import DestroyOutcome
 
-_EEXIST, _ENOENT = 17, 2
+_EBUSY, _ENOENT = 16, 2
 
 
 class CommandZfs(SharedZfs):
@@ -129,9 +130,22 @@ class CommandZfs(SharedZfs):
     def receive(self, snapshot: str, *, fd: int, to_guid: int, from_guid: int, raw: bool) -> None:
         """See the port."""
         try:
-            receive_by_command(snapshot, fd=fd, to_guid=to_guid, from_guid=from_guid, raw=raw)
+            receive_by_command(
+                snapshot,
+                fd=fd,
+                to_guid=to_guid,
+                from_guid=from_guid,
+                raw=raw,
+                admit=lambda begin: self._admit(snapshot, begin),
+            )
         finally:
             os.close(fd)
+
+    def _admit(self, snapshot: str, begin: Begin) -> None:
+        self._check_continues(snapshot, begin)
+        if not begin.resuming and self._resume_token(dataset_of(snapshot)) is not None:
+            # The command would say that the target exists.
+            raise judge_errno("receive", _EBUSY, snapshot)
 
     def create_placeholder(self, dataset: str) -> None:
         """See the port."""

@@ -40,7 +40,7 @@ _BY_OPERATION: dict[str, tuple[tuple[str, int], ...]] = {
     "create": (
         ("dataset already exists", errno.EEXIST),
         ("key must be loaded", errno.EACCES),
-        ("Key must be loaded", errno.EACCES),
+        ("key is not loaded", errno.EACCES),
         ("parent does not exist", errno.ENOENT),
     ),
     "send": (
@@ -55,6 +55,8 @@ _BY_OPERATION: dict[str, tuple[tuple[str, int], ...]] = {
         ("incremental source", errno.ENOENT),
     ),
     "receive": (
+        # Said of both when the receive is resumable; command_streams.py knows which it was.
+        ("checksum mismatch or incomplete stream", ECKSUM),
         ("incomplete stream", STREAM_TRUNCATED),
         ("failed to read from stream", STREAM_TRUNCATED),
         ("checksum mismatch", ECKSUM),
@@ -68,6 +70,7 @@ _BY_OPERATION: dict[str, tuple[tuple[str, int], ...]] = {
         ("' exists", errno.EEXIST),
         ("inherited key must be loaded", errno.EACCES),
         ("key must be loaded", errno.EACCES),
+        ("on top of existing unencrypted", errno.ENODEV),
         ("kernel modules must be upgraded", errno.ENOTSUP),
         ("signal received", errno.EINTR),
     ),

@@ -114,15 +114,8 @@ class LzcZfs(SharedZfs):
         if "#" in name:
             dataset, _, version = name.partition("#")
             return self._bookmark_guids(dataset).get(version)
-        z = binding()
-        dataset, _, version = name.partition("@")
-        if not z.lzc_exists(name.encode()):
-            return None
-        text = (
-            "args = ...; local s = args['argv'][1]; local g = zfs.get_prop(s, 'guid'); "
-            "return { [s] = string.format('%u', g) }"
-        )
-        return int(self._run_program(dataset.split("/")[0], text, [name], False)[name])
+        found = self.observe_snapshot(name)
+        return found.guid if found else None
 
     def _bookmark_guids(self, dataset: str) -> dict[str, int]:
         z = binding()
@@ -169,7 +162,14 @@ class LzcZfs(SharedZfs):
 
     def receive(self, snapshot: str, *, fd: int, to_guid: int, from_guid: int, raw: bool) -> None:
         """See the port."""
-        receive_stream(snapshot, fd=fd, to_guid=to_guid, from_guid=from_guid, raw=raw)
+        receive_stream(
+            snapshot,
+            fd=fd,
+            to_guid=to_guid,
+            from_guid=from_guid,
+            raw=raw,
+            admit=lambda begin: self._check_continues(snapshot, begin),
+        )
 
     def create_placeholder(self, dataset: str) -> None:
         """See the port."""

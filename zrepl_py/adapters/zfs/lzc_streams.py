@@ -6,11 +6,15 @@ OpenZFS 2.3.9 (zfs-facts): libzfs_core's own reader of BEGIN does a single read,
 send whose reader has gone ends with EINTR; a receive whose writer has gone says StreamTruncated.
 """
 
+import errno
 import os
+from collections.abc import Callable
 
-from zrepl_py.adapters.zfs.begin import BEGIN_BYTES, check_begin, parse_begin
-from zrepl_py.adapters.zfs.lzc_binding import binding, words_of
-from zrepl_py.adapters.zfs.translate import STREAM_TRUNCATED, judge_errno
+from zrepl_py.adapters.zfs.begin import BEGIN_BYTES, Begin, check_begin, parse_begin
+from zrepl_py.adapters.zfs.lzc_binding import binding, run_program, words_of
+from zrepl_py.adapters.zfs.names import dataset_of, pool_of
+from zrepl_py.adapters.zfs.programs import program_text
+from zrepl_py.adapters.zfs.translate import ECKSUM, STREAM_TRUNCATED, judge_errno
 
 
 def stream_flags(raw: bool) -> list[str]:
@@ -36,12 +40,22 @@ def send_stream(
         os.close(fd)
 
 
-def receive_stream(snapshot: str, *, fd: int, to_guid: int, from_guid: int, raw: bool) -> None:
-    """See ports/zfs.py, receive."""
+def receive_stream(
+    snapshot: str,
+    *,
+    fd: int,
+    to_guid: int,
+    from_guid: int,
+    raw: bool,
+    admit: Callable[[Begin], None],
+) -> None:
+    """See ports/zfs.py, receive. `admit` may refuse a stream that is the expected one."""
     try:
         z = binding()
         record = read_begin(fd, snapshot)
-        check_begin(parse_begin(record), to_guid=to_guid, from_guid=from_guid, raw=raw)
+        begin = parse_begin(record)
+        check_begin(begin, to_guid=to_guid, from_guid=from_guid, raw=raw)
+        admit(begin)
         from libzfs_core.bindings.libzfs_core import ffi
 
         header = ffi.new("dmu_replay_record_t *")
@@ -51,9 +65,19 @@ def receive_stream(snapshot: str, *, fd: int, to_guid: int, from_guid: int, raw:
                 snapshot.encode(), fd, header, force=False, resumable=True, raw=raw
             )
         except z.exceptions.ZFSError as error:
-            raise judge_errno("receive", error.errno, snapshot, words_of(error)) from error
+            number = error.errno
+            if number == ECKSUM and raw and from_guid and not _encrypted(dataset_of(snapshot)):
+                # The binding calls every EINVAL a bad stream; this one is a raw increment onto a
+                # dataset that is not encrypted.
+                number = errno.ENODEV
+            raise judge_errno("receive", number, snapshot, words_of(error)) from error
     finally:
         os.close(fd)
+
+
+def _encrypted(dataset: str) -> bool:
+    answer = run_program(pool_of(dataset), program_text("observe_encryption"), [dataset], False)
+    return answer.get(dataset) != "off"
 
 
 def read_begin(fd: int, snapshot: str) -> bytes:

@@ -42,7 +42,7 @@ def parse_history(dataset: str, text: str) -> History:
 
 
 def parse_datasets(listed: str, local_properties: str) -> list[Dataset]:
-    """Lines `name guid type encryption mounted`, and `name property value` of local properties."""
+    """Lines `name guid type encryption compression mounted`; `name property value`, local ones."""
     own: dict[str, dict[str, str]] = {}
     for line in local_properties.splitlines():
         columns = line.split("\t", 2)
@@ -51,15 +51,16 @@ def parse_datasets(listed: str, local_properties: str) -> list[Dataset]:
     found = []
     for line in listed.splitlines():
         columns = line.split("\t")
-        if len(columns) != 5:
+        if len(columns) != 6:
             raise _unreadable(line)
-        name, guid, kind, encryption, mounted = columns
+        name, guid, kind, encryption, compression, mounted = columns
         found.append(
             Dataset(
                 name=name,
                 guid=_number(guid, line),
                 kind=Kind(kind),
                 encrypted=encryption not in ("off", "-"),
+                compressed=compression != "off",
                 mounted=mounted == "yes",
                 user_properties=own.get(name, {}),
             )
@@ -114,6 +115,16 @@ def parse_snapshot_outcome(words: str) -> SnapshotOutcome | int:
         case ["unchanged"]:
             return Unchanged()
     return parse_errno(words)
+
+
+def parse_snapshot_words(name: str, words: str) -> Snapshot | None:
+    """`snapshot GUID TXG CREATION` | `none` → Snapshot or None."""
+    match words.split():
+        case ["snapshot", guid, createtxg, created_at]:
+            return Snapshot(int(guid), int(createtxg), name, int(created_at))
+        case ["none"]:
+            return None
+    raise _unreadable(words)
 
 
 def parse_destroy_outcome(name: str, words: str) -> DestroyOutcome:

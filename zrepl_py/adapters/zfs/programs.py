@@ -48,10 +48,12 @@ def render_snapshot_arguments(datasets: Mapping[str, str | None], name: str) -> 
     return argv
 
 
-def parse_snapshot_answer(answer: Mapping[str, str], name: str) -> dict[str, SnapshotOutcome]:
+def parse_snapshot_answer(
+    answer: Mapping[str, str], name: str
+) -> dict[str, SnapshotOutcome] | None:
     """The answer of snapshot_changed.lua; raises the first dataset's error. None was taken then.
 
-    Raises BlockingIOError where the whole call has to be made again (EAGAIN).
+    None where the whole call has to be made again (EAGAIN).
     """
     outcomes: dict[str, SnapshotOutcome] = {}
     numbers: dict[str, int] = {}
@@ -65,9 +67,7 @@ def parse_snapshot_answer(answer: Mapping[str, str], name: str) -> dict[str, Sna
         if numbers[dataset] != TRY_AGAIN:
             subject = dataset if numbers[dataset] == 2 else f"{dataset}@{name}"
             raise judge_errno("snapshot", numbers[dataset], subject)
-    if numbers:
-        raise BlockingIOError(f"{min(numbers)} has another snapshot in the same txg")
-    return outcomes
+    return None if numbers else outcomes
 
 
 def render_property_arguments(dataset: str, values: Mapping[str, str]) -> list[str]:

@@ -6,17 +6,18 @@ Must never build a program's text from arguments, and never force anything.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from time import monotonic
 
+from zrepl_py.adapters.zfs.begin import Begin
 from zrepl_py.adapters.zfs.command_errors import judge_command
 from zrepl_py.adapters.zfs.forks import Ended, run
 from zrepl_py.adapters.zfs.kstat import read_pool_guid, read_pool_state
-from zrepl_py.adapters.zfs.names import by_pool, check_own, one_pool, pool_of
+from zrepl_py.adapters.zfs.names import by_pool, check_own, dataset_of, one_pool, pool_of
 from zrepl_py.adapters.zfs.parse import (
     parse_carried,
     parse_datasets,
     parse_destroy_outcome,
     parse_history,
+    parse_snapshot_words,
 )
 from zrepl_py.adapters.zfs.programs import (
     check_answer,
@@ -26,6 +27,7 @@ from zrepl_py.adapters.zfs.programs import (
     render_snapshot_arguments,
 )
 from zrepl_py.adapters.zfs.resume_token import parse_resume_token
+from zrepl_py.adapters.zfs.translate import judge_errno
 from zrepl_py.errors import Passing, Standing
 from zrepl_py.model.history import History, Snapshot
 from zrepl_py.model.names import check_dataset_name
@@ -40,7 +42,9 @@ from zrepl_py.model.observation import (
 RunProgram = Callable[[str, str, Sequence[str], bool], dict[str, str]]
 """(pool, program's text, arguments, whether it changes something) → its table of words."""
 
-_SNAPSHOT_DEADLINE_SECONDS = 30.0
+_ENODEV = 19
+_SNAPSHOT_TRIES = 20
+"""Each waits for a txg of its own."""
 
 
 class SharedZfs:
@@ -62,7 +66,8 @@ class SharedZfs:
         """See the port. Two forks."""
         what = ["-r", "-t", "filesystem,volume"]
         listed = list_lines(
-            ["zfs", "list", "-Hp", *what, "-o", "name,guid,type,encryption,mounted"], root
+            ["zfs", "list", "-Hp", *what, "-o", "name,guid,type,encryption,compression,mounted"],
+            root,
         )
         own = list_lines(
             ["zfs", "get", "-Hp", *what, "-s", "local", "-o", "name,property,value", "all"], root
@@ -81,19 +86,36 @@ class SharedZfs:
         return parse_carried(list_lines(argv, dataset))
 
     def observe_snapshot(self, snapshot: str) -> Snapshot | None:
-        """See the port. One channel program that only looks."""
-        program = program_text("observe_snapshot")
-        answer = self._run_program(pool_of(snapshot), program, [snapshot], False)
-        words = answer[snapshot].split()
-        if words[0] == "none":
-            return None
-        guid, createtxg, created_at = (int(word) for word in words[1:])
-        return Snapshot(guid, createtxg, snapshot.split("@", 1)[1], created_at)
+        """See the port. No fork as root; an ordinary user may not run programs: one fork."""
+        dataset, _, name = snapshot.partition("@")
+        check_dataset_name(dataset)
+        try:
+            answer = self._run_program(
+                pool_of(dataset), program_text("observe_snapshot"), [snapshot], False
+            )
+        except Standing as error:
+            if error.reason == "pool-missing":
+                return None
+            if error.reason != "no-rights":
+                raise
+            return _listed_snapshot(snapshot)
+        return parse_snapshot_words(name, answer[snapshot])
 
     def observe_resume(self, dataset: str) -> ResumePoint | None:
         """See the port. No fork as root; an ordinary user may not run programs: one fork."""
         token = self._resume_token(dataset)
         return parse_resume_token(token).point if token else None
+
+    def _check_continues(self, snapshot: str, begin: Begin) -> None:
+        """Refused(base-mismatch) where a resumed stream continues nothing that is there.
+
+        The kernel would call the same a damaged stream.
+        """
+        if not begin.resuming:
+            return
+        point = self.observe_resume(dataset_of(snapshot))
+        if point is None or (point.to_guid, point.from_guid) != (begin.to_guid, begin.from_guid):
+            raise judge_errno("receive", _ENODEV, snapshot)
 
     def _resume_token(self, dataset: str) -> str | None:
         check_dataset_name(dataset)
@@ -118,14 +140,16 @@ class SharedZfs:
             return {}
         argv = render_snapshot_arguments(datasets, name)
         pool = one_pool(datasets)
-        end = monotonic() + _SNAPSHOT_DEADLINE_SECONDS
-        while True:
+        for _ in range(_SNAPSHOT_TRIES):
             answer = self._run_program(pool, program_text("snapshot_changed"), argv, True)
-            try:
-                return parse_snapshot_answer(answer, name)
-            except BlockingIOError as wait:
-                if monotonic() > end:
-                    raise Passing("busy", f"No snapshot could be taken: {wait}.") from None
+            outcomes = parse_snapshot_answer(answer, name)
+            if outcomes is not None:
+                return outcomes
+        raise Passing(
+            "busy",
+            f"Something else takes snapshots in {pool} in every single txg.",
+            "Look for a script that takes snapshots without a pause.",
+        )
 
     def destroy_snapshots(self, snapshots: Mapping[str, int]) -> list[DestroyOutcome]:
         """See the port. One channel program, one txg for each pool."""
@@ -164,6 +188,18 @@ def list_lines(argv: Sequence[str], name: str) -> str:
     if ended.code != 0:
         raise judge_command("list", ended, name)
     return ended.out
+
+
+def _listed_snapshot(snapshot: str) -> Snapshot | None:
+    dataset, _, name = snapshot.partition("@")
+    columns = "name,guid,createtxg,creation"
+    ended = run(["zfs", "list", "-Hp", "-t", "snapshot", "-o", columns, "--", snapshot])
+    if ended.code != 0:
+        error = judge_command("list", ended, snapshot)
+        if error.reason == "dataset-missing":
+            return None
+        raise error
+    return next((s for s in parse_history(dataset, ended.out).snapshots if s.name == name), None)
 
 
 def _listed_resume_token(dataset: str) -> str | None:

@@ -7,10 +7,10 @@ or `command`, and WORD picks the checks whose names contain it.
 
 import inspect
 import sys
-import time
 import traceback
 from types import ModuleType
 
+from zrepl_py.adapters.clock import MachineClock
 from zrepl_py.testing.kits import (
     zfs_observe,
     zfs_partial,
@@ -31,6 +31,7 @@ def _checks_of(module: ModuleType) -> dict[str, Check]:
     }
 
 
+CLOCK = MachineClock()
 CHECKS: dict[str, Check] = {
     name: check
     for module in (zfs_snapshots, zfs_pins, zfs_streams, zfs_partial, zfs_observe, zfs_space)
@@ -44,7 +45,7 @@ def run_checks(site: ZfsSite, word: str = "") -> tuple[int, int]:
     for name, check in CHECKS.items():
         if word not in name:
             continue
-        began = time.monotonic()
+        began = CLOCK.monotonic()
         try:
             check(site)
         except BaseException as error:
@@ -55,7 +56,7 @@ def run_checks(site: ZfsSite, word: str = "") -> tuple[int, int]:
                 raise
         else:
             passed += 1
-            print(f"ok {name} {(time.monotonic() - began) * 1000:.0f} ms", flush=True)
+            print(f"ok {name} {(CLOCK.monotonic() - began) * 1000:.0f} ms", flush=True)
     print(f"{passed} passed, {failed} failed", flush=True)
     return passed, failed
 

@@ -1,6 +1,6 @@
 """Checks: streams that are cut, resume points, resuming, and throwing partial receives away."""
 
-from zrepl_py.errors import Passing, Standing
+from zrepl_py.errors import Passing, Refused, Standing
 from zrepl_py.model.observation import ResumePoint
 from zrepl_py.testing.kits.zfs_site import (
     Leg,
@@ -74,6 +74,21 @@ def check_resume_of_raw(site: ZfsSite) -> None:
     point = _cut(site, leg)
     move(site.port, _but(leg, resume=(point.object, point.offset))).check()
     same(guid_of(site, r, "zr_1"), leg.to_guid, "guid")
+
+
+def check_resuming_nothing(site: ZfsSite) -> None:
+    """A resumed stream that continues nothing is refused: no dataset, a whole one, another one."""
+    a, r = source_of(site, "nothing", MANY), site.fresh("nothing-r")
+    leg = Leg(f"{a}@zr_1", f"{r}@zr_1", guid_of(site, a, "zr_1"))
+    point = _cut(site, leg)
+    resumed = _but(leg, resume=(point.object, point.offset))
+    b, other = source_of(site, "nothing-b", MANY), site.fresh("nothing-o")
+    _cut(site, Leg(f"{b}@zr_1", f"{other}@zr_1", guid_of(site, b, "zr_1")))
+    for target in (site.fresh("nothing-n"), other):
+        moved = move(site.port, _but(resumed, target=f"{target}@zr_1"))
+        check_error(moved.received, Refused, "base-mismatch")
+    move(site.port, resumed).check()
+    check_error(move(site.port, resumed).received, Refused, "base-mismatch")
 
 
 def check_cut_again(site: ZfsSite) -> None:

@@ -5,10 +5,10 @@ import mmap
 import os
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from zrepl_py.adapters.clock import Deadline, MachineClock
 from zrepl_py.adapters.zfs.command import CommandZfs
 from zrepl_py.adapters.zfs.lzc import LzcZfs
 from zrepl_py.ports.zfs import ZfsPort
@@ -113,9 +113,10 @@ class RealSite:
     def write_volume(self, dataset: str, content: bytes) -> None:
         """See ZfsSite. Direct, as a guest's disk would be: no page cache between."""
         device = f"/dev/zvol/{dataset}"
-        end = time.monotonic() + 10
-        while not os.path.exists(device) and time.monotonic() < end:
-            time.sleep(0.02)
+        clock = MachineClock()
+        end = Deadline(clock, 10)
+        while not os.path.exists(device) and not end.expired():
+            clock.sleep(0.02)
         page = mmap.mmap(-1, len(content))
         page.write(content)
         fd = os.open(device, os.O_WRONLY | os.O_DIRECT)

@@ -19,6 +19,9 @@ def check_outcome_is_what_exists(site: ZfsSite) -> None:
     taken = site.port.snapshot_changed({a: None}, "zr_1")[a]
     found = site.port.observe_history(a).snapshots[0]
     same(taken, Taken(found.guid, found.createtxg, found.created_at), "outcome")
+    same(site.port.observe_snapshot(f"{a}@zr_1"), found, "observe_snapshot")
+    for missing in (f"{a}@zr_2", f"{a}x@zr_1", "nosuchpool/a@zr_1"):
+        same(site.port.observe_snapshot(missing), None, missing)
     true(found.guid > 0 and found.createtxg > 0 and found.created_at > 0, "numbers are missing")
 
 

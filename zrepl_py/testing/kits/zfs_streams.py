@@ -2,9 +2,10 @@
 
 import os
 import threading
-import time
 
+from zrepl_py.adapters.clock import MachineClock
 from zrepl_py.errors import Corrupt, Passing, Refused, Standing, ZrError
+from zrepl_py.model.observation import DestroyOutcome
 from zrepl_py.testing.kits.zfs_site import (
     PATIENCE_SECONDS,
     Leg,
@@ -132,6 +133,19 @@ def check_raw(site: ZfsSite) -> None:
     moved = move(site.port, Leg(f"{e}@zr_1", f"{r}2@zr_1", guid_of(site, e, "zr_1")))
     check_error(moved.sent, Standing, "key-missing")
     check_error(moved.received, Passing, "stream-cut")
+
+
+def check_raw_onto_plain(site: ZfsSite) -> None:
+    """A raw increment does not fit a replica that is not encrypted."""
+    e, r = site.fresh("rawplain"), site.fresh("rawplain-r")
+    site.make_encrypted(e)
+    for name in ("zr_1", "zr_2"):
+        site.write(e, "f", name.encode())
+        snapshot(site, e, name)
+    replicate(site, e, r, "zr_1")
+    leg = increment(site, e, r, "zr_2", "@zr_1", raw=True)
+    check_error(move(site.port, leg).received, Refused, "base-mismatch")
+    same(names_of(site, r), ["zr_1"], "snapshots")
 
 
 def check_target_exists(site: ZfsSite) -> None:
@@ -267,11 +281,24 @@ def check_send_ends_with_its_reader(site: ZfsSite) -> None:
     sender = threading.Thread(target=sending, daemon=True)
     sender.start()
     os.read(near, 312)
-    time.sleep(0.1)
+    MachineClock().sleep(0.1)
     os.close(near)
     sender.join(1.5)
     true(not sender.is_alive(), "the send did not end")
     check_error(errors[0] if errors else None, Passing, "stream-cut")
+
+
+def check_destroy_of_what_is_sent(site: ZfsSite) -> None:
+    """A snapshot that is being sent is busy; afterwards it can go."""
+    a = source_of(site, "send-busy", MANY)
+    name, guid = f"{a}@zr_1", guid_of(site, a, "zr_1")
+    near, far = os.pipe()
+    sender = _send_in_background(site, name, far)
+    os.read(near, 312)
+    same(site.port.destroy_snapshots({name: guid}), [DestroyOutcome(name, False, "busy")], "sent")
+    os.close(near)
+    sender.join(PATIENCE_SECONDS)
+    same(site.port.destroy_snapshots({name: guid}), [DestroyOutcome(name, True)], "afterwards")
 
 
 def _send_in_background(site: ZfsSite, name: str, fd: int) -> threading.Thread:
