@@ -2,16 +2,20 @@
 
 A key is never run twice at the same time; asking for a key that is waiting moves it earlier, asking
 for one that is running lets it run once more afterwards. So "wake this lane" may be said as often
-as one likes.
+as one likes. Engines that are run here are alone between their commands (`monitor`), so what they
+share needs no locks of its own.
 """
 
 import heapq
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any, TypeVar
 
+from zrepl_py.engine.commands import Engine, run
 from zrepl_py.ports.clock import ClockPort
 
 Job = Callable[[], None]
+T = TypeVar("T")
 
 
 class Agenda:
@@ -20,6 +24,8 @@ class Agenda:
     def __init__(self, clock: ClockPort, threads: int, failed: Callable[[BaseException], None]):
         self._clock = clock
         self._failed = failed
+        self.monitor = threading.RLock()
+        """Held by whoever reads or changes what engines share; never for long."""
         self._changed = threading.Condition()
         self._heap: list[tuple[float, int, Hashable]] = []
         self._jobs: dict[Hashable, tuple[float, Job]] = {}
@@ -44,6 +50,20 @@ class Agenda:
             self._count += 1
             heapq.heappush(self._heap, (due, self._count, key))
             self._changed.notify()
+
+    def start(
+        self,
+        key: Hashable,
+        engine: Callable[[], Engine[None]],
+        ports: Mapping[str, Any],
+        after_seconds: float = 0.0,
+    ) -> None:
+        """See engine/commands.py."""
+        self.ask(key, lambda: self.run(engine(), ports), after_seconds)
+
+    def run(self, engine: Engine[T], ports: Mapping[str, Any]) -> T:
+        """Run an engine now, in this thread."""
+        return run(engine, ports, self.monitor)
 
     def idle(self) -> bool:
         """Nothing is running and nothing is due now."""

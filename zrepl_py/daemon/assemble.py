@@ -7,6 +7,7 @@ from zrepl_py.daemon.agenda import Agenda
 from zrepl_py.daemon.ending import Ending
 from zrepl_py.daemon.lanes import Target
 from zrepl_py.daemon.receiver import Receiver
+from zrepl_py.daemon.replicas import Replicas
 from zrepl_py.daemon.service import CONTROL_SOCKET, Service
 from zrepl_py.daemon.source import Source
 from zrepl_py.engine.receive import Place
@@ -36,15 +37,17 @@ def assemble_service(config_path: str, ending: Ending) -> Service:
         tell=log.tell,
         rescan_seconds=config.rescan_seconds,
         journalled=_journalled(parts),
+        reserved=(config.replica_parent,) if config.replica_parent else (),
     )
     places = [Place(f"{config.replica_parent}/{name}", pin.node) for name, pin in pins.items()]
-    receiver = Receiver(
+    replicas = Replicas(
         name=node.name,
         places=places if config.replica_parent else (),
         policies=parts.policies,
         ports=parts.ports(),
         tell=log.tell,
     )
+    receiver = Receiver(replicas, agenda)
     server = wire_server(parts, receiver, list(pins.values()))
     control = Path(config.run_dir) / CONTROL_SOCKET
     return Service(

@@ -1,21 +1,20 @@
 """The lanes of this node: one per dataset and target; run, retried, and asked what they pin.
 
 A lane's view is only a cache: any error throws it away, and the next run observes both sides.
+Runs as engines of one agenda, so it needs no lock (engine/commands.py).
 """
 
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from zrepl_py.core.diff import explain_conflict
 from zrepl_py.core.replication import LaneView
 from zrepl_py.core.retention import would_drop_on_target
-from zrepl_py.daemon.agenda import Agenda
-from zrepl_py.engine.commands import run
+from zrepl_py.engine.commands import Agenda, Engine
 from zrepl_py.engine.group import Group
-from zrepl_py.engine.lane import LaneResult, replicate_lane
-from zrepl_py.errors import Bug, Passing, ZrError
+from zrepl_py.engine.lane import LaneResult, carry_properties, replicate_lane
+from zrepl_py.errors import Bug, Passing, Refused, ZrError
 from zrepl_py.events import Event
 from zrepl_py.model.history import History, Snapshot
 from zrepl_py.model.plan import Conflict, NothingToSend, Skipped
@@ -49,6 +48,11 @@ class LaneState:
     parent: str | None
     """uuid of the nearest selected ancestor's lane: its replica must exist before ours can."""
     view: LaneView | None = None
+    replica_exists: bool = False
+    """The target was once seen to have at least one snapshot."""
+    properties: Mapping[str, str] | None = None
+    """Those that the target was told; None: it must be told."""
+    look_at_properties: bool = True
     conflict: Conflict | None = None
     error: ZrError | None = None
     failures: int = 0
@@ -56,11 +60,6 @@ class LaneState:
     """The newest snapshot that the target has, as it said itself."""
     committed_at: float | None = None
     transfers: int = 0
-
-    @property
-    def replica_exists(self) -> bool:
-        """The target is known to have at least one snapshot."""
-        return self.view is not None and bool(self.view.replica.history.snapshots)
 
     @property
     def pins(self) -> frozenset[int]:
@@ -85,9 +84,10 @@ class Lanes:
     agenda: Agenda
     tell: Tell
     history_of: Callable[[str], History | None]
+    doubt: Callable[[str], None]
+    """doubt(group): what is remembered of the group was found wrong; observe it again soon."""
     states: dict[str, LaneState] = field(default_factory=dict)
     _peers: dict[str, PeerPort] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def ensure(self, group: Group, targets: list[Target]) -> None:
         """Make the lanes of a group those that its members and targets ask for."""
@@ -105,14 +105,13 @@ class Lanes:
                 lane = Lane(uuid, name, target.node, raw, squeezable)
                 known = self.states.get(uuid)
                 if known is not None and known.lane == lane:
-                    known.keep, known.parent = keep, parent
+                    known.keep, known.parent, known.look_at_properties = keep, parent, True
                     wanted[uuid] = known
                 else:
                     wanted[uuid] = LaneState(lane, group.name, keep, parent)
-        with self._lock:
-            others = {u: s for u, s in self.states.items() if s.group != group.name}
-            self.states = {**others, **wanted}
-            self._peers.update({t.node.uuid: t.port for t in targets})
+        others = {u: s for u, s in self.states.items() if s.group != group.name}
+        self.states = {**others, **wanted}
+        self._peers.update({t.node.uuid: t.port for t in targets})
 
     def wake(self, group: str) -> None:
         """Let every lane of a group look whether there is something to send."""
@@ -130,9 +129,11 @@ class Lanes:
         return [s for s in self.states.values() if s.lane.dataset == dataset]
 
     def _ask(self, uuid: str, after_seconds: float = 0.0) -> None:
-        self.agenda.ask(("lane", uuid), lambda: self.run_lane(uuid), after_seconds)
+        state = self.states[uuid]
+        ports = {**self.ports, "PeerPort": self._peers[state.lane.target.uuid]}
+        self.agenda.start(("lane", uuid), lambda: self.run_lane(uuid), ports, after_seconds)
 
-    def run_lane(self, uuid: str) -> None:
+    def run_lane(self, uuid: str) -> Engine[None]:
         """Run one lane once; errors are remembered, told and retried, never raised."""
         state = self.states.get(uuid)
         history = self.history_of(state.lane.dataset) if state else None
@@ -141,10 +142,11 @@ class Lanes:
         view = state.view
         if view is not None:
             view = replace(view, source=replace(view.source, snapshots=history.snapshots))
-        engine = replicate_lane(state.lane, view, self._skip_rule(state.keep))
-        ports = {**self.ports, "PeerPort": self._peers[state.lane.target.uuid]}
         try:
-            result = run(engine, ports)
+            result = yield from replicate_lane(state.lane, view, self._skip_rule(state.keep))
+            if state.look_at_properties and result.view.replica.history.snapshots:
+                state.properties = yield from carry_properties(state.lane, state.properties)
+                state.look_at_properties = False
         except Bug:
             raise  # the agenda ends the daemon
         except ZrError as error:
@@ -153,14 +155,18 @@ class Lanes:
             self._succeeded(uuid, state, result)
 
     def _may_start(self, state: LaneState) -> bool:
+        """A parent's first, full stream cannot be received over a placeholder made for a child. But
+        a parent that is refused for good must not keep its children unprotected."""
         parent = self.states.get(state.parent) if state.parent else None
-        return parent is None or parent.replica_exists
+        refused = parent is not None and isinstance(parent.error, Refused)
+        return parent is None or parent.replica_exists or refused
 
     def _skip_rule(self, keep: Keep) -> Callable[..., tuple[Skipped, ...]]:
         return lambda pending, replica: would_drop_on_target(pending, replica, keep)
 
     def _succeeded(self, uuid: str, state: LaneState, result: LaneResult) -> None:
         state.view, state.conflict, state.error, state.failures = result.view, None, None, 0
+        state.replica_exists |= bool(result.view.replica.history.snapshots)
         lane = {"dataset": state.lane.dataset, "target": state.lane.target.name}
         if result.conflict is not None and not isinstance(result.conflict, NothingToSend):
             state.conflict, state.view, state.failures = result.conflict, None, 1
@@ -186,10 +192,13 @@ class Lanes:
                     self._ask(child)
 
     def _failed(self, uuid: str, state: LaneState, error: ZrError) -> None:
-        state.view, state.error = None, error
+        state.view, state.error, state.properties = None, error, None
+        state.look_at_properties = True
         retries = RETRY_SECONDS if isinstance(error, Passing) else (STANDING_SECONDS,)
         delay = retries[min(state.failures, len(retries) - 1)]
         state.failures += 1
+        if not isinstance(error, Passing):
+            self.doubt(state.group)
         self.tell(
             Event.LANE_FAILED,
             dataset=state.lane.dataset,

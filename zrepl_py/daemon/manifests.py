@@ -8,7 +8,7 @@ away for longer, the oldest go (its snapshots then still say what changed when).
 from collections import deque
 from collections.abc import Iterable
 
-from zrepl_py.daemon.agenda import Agenda
+from zrepl_py.engine.commands import Agenda, Engine, ask
 from zrepl_py.errors import Bug, ZrError
 from zrepl_py.model.site import Manifest, Node
 from zrepl_py.ports.peer import PeerPort
@@ -28,23 +28,24 @@ class Manifests:
     def add(self, manifests: Iterable[Manifest], *, after_seconds: float = 0.0) -> None:
         """Tell these as soon as the target listens."""
         self._waiting.extend(manifests)
-        self._agenda.ask(("manifests", self._node.uuid), self._tell_all, after_seconds)
+        key = ("manifests", self._node.uuid)
+        self._agenda.start(key, self._tell_all, {"PeerPort": self._port}, after_seconds)
 
     @property
     def waiting(self) -> int:
         """How many the target has not journalled yet."""
         return len(self._waiting)
 
-    def _tell_all(self) -> None:
+    def _tell_all(self) -> Engine[None]:
         # Only this job takes from the queue, and the agenda never runs it twice at a time.
         while self._waiting:
             first = self._waiting[0]
             try:
-                self._port.tell_manifest(first)
+                yield from ask(PeerPort.tell_manifest, first)
             except Bug:
                 raise
             except ZrError:
-                self._agenda.ask(("manifests", self._node.uuid), self._tell_all, RETRY_SECONDS)
+                self.add((), after_seconds=RETRY_SECONDS)
                 return
             if self._waiting and self._waiting[0] is first:
                 self._waiting.popleft()

@@ -2,7 +2,7 @@
 
 APScheduler 3 follows the wall clock: when that is set back by an hour, its next run is an hour
 away. So the watchdog, on the monotonic clock, ticks a group whose last tick is older than one and
-a half cadences, and schedules it anew. A clock that steps forward makes one early tick at most.
+a half cadences, and schedules all anew. A clock that steps forward makes one early tick at most.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from apscheduler.schedulers.background import BackgroundScheduler
-from apscheduler.triggers.interval import IntervalTrigger
+from apscheduler.triggers.date import DateTrigger
 
 from zrepl_py.daemon.agenda import Agenda
 from zrepl_py.events import Event
@@ -26,21 +26,22 @@ class Schedule:
     def __init__(
         self,
         cadences: Mapping[Any, int],
-        tick: Callable[[Any], None],
+        start_tick: Callable[[Any], None],
         clock: ClockPort,
         agenda: Agenda,
         tell: Callable[..., None],
     ) -> None:
-        self._cadences, self._tick = dict(cadences), tick
+        self._cadences, self._tick = dict(cadences), start_tick
         self._clock, self._agenda, self._tell = clock, agenda, tell
         self._asked: dict[Any, float] = {}
+        self._due: dict[Any, float] = {}
+        """Key → monotonic moment of its next tick."""
         self._scheduler = BackgroundScheduler(timezone=UTC, daemon=True)
         self._offset = self._wall_offset()
 
     def start(self) -> None:
         """Tick everything once now, then at its cadence."""
         for key in self._cadences:
-            self._add(key)
             self._post(key)
         self._scheduler.start()
         self._agenda.ask("watchdog", self._watch, WATCH_SECONDS)
@@ -50,22 +51,27 @@ class Schedule:
         self._scheduler.shutdown(wait=False)
 
     def _add(self, key: Any) -> None:
-        trigger = IntervalTrigger(seconds=self._cadences[key], timezone=UTC)
-        start = datetime.fromtimestamp(self._clock.now() + self._cadences[key], UTC)
+        # One job for one tick: after a step forward of ten years, an interval would first reckon
+        # every run that it missed, millions of them.
+        due_in = self._due[key] - self._clock.monotonic()
         self._scheduler.add_job(
             self._post,
-            trigger,
+            DateTrigger(datetime.fromtimestamp(self._clock.now() + due_in, UTC)),
             args=(key,),
             id=repr(key),
-            next_run_time=start,
             replace_existing=True,
-            coalesce=True,
             misfire_grace_time=None,
         )
 
     def _post(self, key: Any) -> None:
-        self._asked[key] = self._clock.monotonic()
-        self._agenda.ask(("tick", key), lambda: self._tick(key))
+        now = self._clock.monotonic()
+        self._asked[key] = now
+        late = now - self._due.get(key, now)
+        cadence = self._cadences[key]
+        # Keep the rhythm; after a long sleep, begin a new one instead of catching up.
+        self._due[key] = now + cadence - (late if 0 <= late < cadence else 0)
+        self._add(key)
+        self._tick(key)
 
     def _watch(self) -> None:
         offset = self._wall_offset()
@@ -75,10 +81,10 @@ class Schedule:
             self._tell(Event.CLOCK_STEPPED, seconds=round(stepped, 1))
         for key, cadence in self._cadences.items():
             late = self._clock.monotonic() - self._asked[key] > LATE * cadence + WATCH_SECONDS
-            if late or abs(stepped) > WATCH_SECONDS:
-                self._add(key)
             if late:
                 self._post(key)
+            elif abs(stepped) > WATCH_SECONDS:
+                self._add(key)
         self._agenda.ask("watchdog", self._watch, WATCH_SECONDS)
 
     def _wall_offset(self) -> float:

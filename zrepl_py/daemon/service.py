@@ -12,7 +12,7 @@ from zrepl_py.daemon.agenda import Agenda
 from zrepl_py.daemon.ending import Ending
 from zrepl_py.daemon.receiver import Receiver
 from zrepl_py.daemon.schedule import Schedule
-from zrepl_py.daemon.source import GroupKey, Source
+from zrepl_py.daemon.source import Source
 from zrepl_py.daemon.status import describe
 from zrepl_py.errors import Refused
 from zrepl_py.events import Event
@@ -43,7 +43,7 @@ class Service:
     def run(self) -> None:
         """Serve until it should end; then finish what can be finished soon, and return."""
         schedule = Schedule(
-            self.source.cadences, self.source.tick, self.clock, self.agenda, self.log.tell
+            self.source.cadences, self.source.start_tick, self.clock, self.agenda, self.log.tell
         )
         verbs: dict[str, Verb] = {
             "status": self.status,
@@ -76,7 +76,8 @@ class Service:
 
     def status(self) -> dict[str, Any]:
         """See daemon/status.py."""
-        return describe(self.node, self.source, self.receiver, self.clock)
+        with self.agenda.monitor:
+            return describe(self.node, self.source, self.receiver.replicas, self.clock)
 
     def counters(self) -> dict[str, dict[str, int]]:
         """What the workers did so far: verbs called, forks."""
@@ -90,15 +91,13 @@ class Service:
             known = ", ".join(sorted({key[0] for key in self.source.policies})) or "none"
             raise Refused("no-policy", f"There is no policy {policy!r} here.", f"Known: {known}.")
         for key in keys:
-            self._tick(key)
+            self.source.start_tick(key)
         return [f"{name}/{pool}" for name, pool in keys]
-
-    def _tick(self, key: GroupKey) -> None:
-        self.agenda.ask(("tick", key), lambda: self.source.tick(key))
 
     def replicate(self) -> None:
         """Let every lane look now, also those that wait after a failure."""
-        self.source.lanes.wake_all()
+        with self.agenda.monitor:
+            self.source.lanes.wake_all()
 
     def _prune_replicas(self) -> None:
         self.receiver.prune()

@@ -1,18 +1,17 @@
 """The source's side of the daemon: groups that tick, snapshots that go; lanes.py follows.
 
 All that is remembered here is a cache of the pools; an error throws the group's away, and the next
-tick observes again. Unknown is unsafe: what is not known is not pruned.
+tick observes again. Unknown is unsafe: what is not known is not pruned. Runs as engines of one
+agenda, so it needs no lock (engine/commands.py).
 """
 
-import threading
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from zrepl_py.core.retention import join_pins, judge
-from zrepl_py.daemon.agenda import Agenda
 from zrepl_py.daemon.lanes import Lanes, Target, Tell
 from zrepl_py.daemon.manifests import Manifests
-from zrepl_py.engine.commands import run
+from zrepl_py.engine.commands import Agenda, Engine
 from zrepl_py.engine.group import Group, Member, observe_group, pools_of
 from zrepl_py.engine.prune import Doom, prune
 from zrepl_py.engine.tick import TickResult, take_tick
@@ -46,15 +45,18 @@ class Source:
         tell: Tell,
         rescan_seconds: float,
         journalled: Sequence[Manifest] = (),
+        reserved: Sequence[str] = (),
     ) -> None:
         """`journalled`: the ticks of an earlier run, oldest first. Their numbers are not given
-        again, and the newest are told once more, for the targets may not have heard of them."""
+        again, and the newest are told once more, for the targets may not have heard of them.
+        `reserved`: datasets that are never selected, nor what is below: replicas of others."""
+        self._reserved = tuple(reserved)
         self.node, self.epoch = node, epoch
         self.groups: dict[GroupKey, Group] = {}
         self.policies = {
             (p.name, pool): p for p in policies if p.source == node.name for pool in pools_of(p)
         }
-        self.lanes = Lanes(node, ports, clock, agenda, tell, self.history_of)
+        self.lanes = Lanes(node, ports, clock, agenda, tell, self.history_of, self._doubt)
         self.last_tick: dict[GroupKey, float] = {}
         """Group → monotonic moment of its last tick that succeeded."""
         self.manifests: dict[GroupKey, Manifest] = {}
@@ -68,7 +70,6 @@ class Source:
         self._rescan_seconds = rescan_seconds
         self._scanned: dict[GroupKey, float] = {}
         self._pruned: dict[GroupKey, float] = {}
-        self._lock = threading.RLock()
 
     @property
     def cadences(self) -> dict[GroupKey, int]:
@@ -82,11 +83,20 @@ class Source:
                 return group.members[dataset].history
         return None
 
-    def tick(self, key: GroupKey) -> None:
+    def _doubt(self, group: str) -> None:
+        for key, known in self.groups.items():
+            if known.name == group:
+                self._scanned.pop(key, None)
+
+    def start_tick(self, key: GroupKey) -> None:
+        """Tick a group as soon as a thread is free."""
+        self._agenda.start(("tick", key), lambda: self.tick(key), self._ports)
+
+    def tick(self, key: GroupKey) -> Engine[None]:
         """One tick of a group: snapshot, wake its lanes, now and then prune; tells its errors."""
         try:
-            group = self._known(key)
-            result = self._take(group) if group.members else None
+            group = yield from self._known(key)
+            result = (yield from self._take(group)) if group.members else None
             if result is not None:
                 self._remember(key, result)
             self.last_tick[key] = self._clock.monotonic()
@@ -102,16 +112,15 @@ class Source:
             self.lanes.wake(self.groups[key].name)
         if self._clock.monotonic() - self._pruned.get(key, -PRUNE_SECONDS) >= PRUNE_SECONDS:
             self._pruned[key] = self._clock.monotonic()
-            self._agenda.ask(("prune", key), lambda: self.prune(key))
+            self._agenda.start(("prune", key), lambda: self.prune(key), self._ports)
 
-    def _known(self, key: GroupKey) -> Group:
+    def _known(self, key: GroupKey) -> Engine[Group]:
         scanned = self._scanned.get(key)
         if scanned is not None and self._clock.monotonic() - scanned < self._rescan_seconds:
             return self.groups[key]
         before = self.groups.get(key)
-        with self._lock:
-            observed = run(observe_group(self.policies[key], key[1]), self._ports)
-            self.groups[key] = observed
+        observed = yield from observe_group(self.policies[key], key[1], self._reserved)
+        self.groups[key] = observed
         self._scanned[key] = self._clock.monotonic()
         for dataset in (before.members.keys() if before else set()) - observed.members.keys():
             self._tell(Event.DATASET_GONE, dataset=dataset, group=key[0])
@@ -119,21 +128,19 @@ class Source:
         self.lanes.ensure(observed, [self._targets[n] for n in names if n in self._targets])
         return observed
 
-    def _take(self, group: Group) -> TickResult:
+    def _take(self, group: Group) -> Engine[TickResult]:
         last = {name: member.last for name, member in group.members.items()}
         seqs = (tick.seq for s in last.values() if s and (tick := parse_tick(s.name)))
-        with self._lock:
-            self._seq = max(self._seq, *seqs, 0) + 1
-            name = TickName(self.epoch, self._seq, int(self._clock.now()))
-        engine = take_tick(group.name, group.pool, last, name, group.policy.limits)
-        return run(engine, self._ports)
+        self._seq = max(self._seq, *seqs, 0) + 1
+        name = TickName(self.epoch, self._seq, int(self._clock.now()))
+        limits = group.policy.limits
+        return (yield from take_tick(group.name, group.pool, last, name, limits))
 
     def _remember(self, key: GroupKey, result: TickResult) -> None:
-        with self._lock:
-            group = self.groups[key]
-            changes = {d: group.members[d].adding(s) for d, s in result.taken.items()}
-            self.groups[key] = group.updated(changes)
-            self.manifests[key] = result.manifest
+        group = self.groups[key]
+        changes = {d: group.members[d].adding(s) for d, s in result.taken.items()}
+        self.groups[key] = group.updated(changes)
+        self.manifests[key] = result.manifest
         seq, at = result.manifest.seq, result.manifest.at
         counts = {"taken": len(result.taken), "members": len(group.members)}
         self._tell(Event.TICK_TAKEN, group=key[0], pool=key[1], seq=seq, at=at, **counts)
@@ -141,14 +148,14 @@ class Source:
             if name in self._targets:
                 self._unsent[name].add([result.manifest])
 
-    def prune(self, key: GroupKey) -> None:
+    def prune(self, key: GroupKey) -> Engine[None]:
         """Destroy what nobody votes for in one group. Errors are told."""
         group = self.groups.get(key)
         if group is None or self.node.name not in group.policy.keep:
             return
         dooms = {n: d for n, m in group.members.items() if (d := self._doom(group, n, m))}
         try:
-            outcomes = run(prune(dooms), self._ports)
+            outcomes = yield from prune(dooms)
         except Bug:
             raise
         except ZrError as error:
@@ -156,13 +163,14 @@ class Source:
             self._tell(Event.PRUNE_FAILED, group=key[0], reason=error.reason, message=str(error))
             return
         gone = {o.name for o in outcomes if o.destroyed or o.cause == "gone"}
-        with self._lock:
-            group = self.groups[key]
-            changes = {}
-            for name, doom in dooms.items():
-                guids = {s.guid for s in doom.snapshots if f"{name}@{s.name}" in gone}
-                changes[name] = group.members[name].without(guids)
-            self.groups[key] = group.updated(changes)
+        group = self.groups[key]
+        changes = {}
+        for name, doom in dooms.items():
+            if name not in group.members:
+                continue  # observed again meanwhile, and it is gone
+            guids = {s.guid for s in doom.snapshots if f"{name}@{s.name}" in gone}
+            changes[name] = group.members[name].without(guids)
+        self.groups[key] = group.updated(changes)
         left = [f"{o.name}: {o.cause}" for o in outcomes if not o.destroyed]
         if outcomes:
             self._tell(Event.PRUNED, group=key[0], destroyed=len(gone), left=left[:5])

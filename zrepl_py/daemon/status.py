@@ -7,7 +7,7 @@ from typing import Any
 from zrepl_py import __version__
 from zrepl_py.core.diff import explain_conflict
 from zrepl_py.daemon.lanes import LaneState
-from zrepl_py.daemon.receiver import Receiver
+from zrepl_py.daemon.replicas import Replicas
 from zrepl_py.daemon.source import Source
 from zrepl_py.model.names import parse_tick
 from zrepl_py.model.site import Node
@@ -16,7 +16,7 @@ from zrepl_py.ports.clock import ClockPort
 FORMAT = 1
 
 
-def describe(node: Node, source: Source, receiver: Receiver, clock: ClockPort) -> dict[str, Any]:
+def describe(node: Node, source: Source, replicas: Replicas, clock: ClockPort) -> dict[str, Any]:
     """The answer to `zr status --json` (docs/reference/status.md)."""
     now, monotonic = clock.now(), clock.monotonic()
     groups = [
@@ -34,7 +34,7 @@ def describe(node: Node, source: Source, receiver: Receiver, clock: ClockPort) -
         for key, policy in source.policies.items()
     ]
     lanes = [_describe_lane(source, state, now) for state in source.lanes.states.values()]
-    replicas = [
+    kept = [
         {
             "dataset": known.dataset,
             "source": known.place.source.name,
@@ -43,7 +43,7 @@ def describe(node: Node, source: Source, receiver: Receiver, clock: ClockPort) -
             if known.replica and (newest := known.replica.view.history.newest)
             else None,
         }
-        for known in receiver.lanes.values()
+        for known in replicas.lanes.values()
     ]
     return {
         "format": FORMAT,
@@ -53,7 +53,7 @@ def describe(node: Node, source: Source, receiver: Receiver, clock: ClockPort) -
         "sentence": sentence(lanes, groups),
         "groups": groups,
         "lanes": lanes,
-        "replicas": replicas,
+        "replicas": kept,
     }
 
 

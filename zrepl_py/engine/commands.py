@@ -4,9 +4,10 @@
 performs it (engine never does) and sends the outcome back, or throws the port's error.
 """
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Hashable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -39,23 +40,48 @@ def ask(
     return outcome
 
 
-def run(engine: Engine[T], ports: dict[str, Any]) -> T:
+class Agenda(Protocol):
+    """Who runs engines later. Between two commands an engine is alone: whatever it reads and
+    changes then, no other engine of the same agenda sees half of it. While a command is performed
+    everything may change."""
+
+    def start(
+        self,
+        key: Hashable,
+        engine: Callable[[], Engine[None]],
+        ports: Mapping[str, Any],
+        after_seconds: float = 0.0,
+    ) -> None:
+        """Run what `engine` makes under `key` once, not earlier than `after_seconds` from now. A
+        key never runs twice at the same time; one that waits is moved earlier, never later."""
+
+
+def run(
+    engine: Engine[T],
+    ports: Mapping[str, Any],
+    monitor: AbstractContextManager[object] | None = None,
+) -> T:
     """The plain runner: perform each command at once, in this thread.
 
     `ports` maps a Protocol's name to its implementation. Errors of ports are thrown into the
-    engine, which may catch them; what it does not catch comes out here.
+    engine, which may catch them; what it does not catch comes out here. `monitor` is held while
+    the engine itself runs, never while a command is performed.
     """
+    alone = monitor if monitor is not None else nullcontext()
     try:
-        command = next(engine)
+        with alone:
+            command = next(engine)
         while True:
             try:
                 outcome = getattr(ports[command.port], command.verb)(
                     *command.args, **command.kwargs
                 )
             except Exception as error:  # noqa: BLE001 - the engine decides, not the runner
-                command = engine.throw(error)
+                with alone:
+                    command = engine.throw(error)
             else:
-                command = engine.send(outcome)
+                with alone:
+                    command = engine.send(outcome)
     except StopIteration as done:
         result: T = done.value
         return result

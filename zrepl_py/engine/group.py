@@ -4,7 +4,7 @@
 observed again.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from zrepl_py.core.selection import select_datasets
@@ -61,10 +61,13 @@ class Group:
         return replace(self, members={**self.members, **changes})
 
 
-def observe_group(policy: Policy, pool: str) -> Engine[Group]:
-    """Look at a pool. Errors: dataset-missing, pool-suspended, …"""
+def observe_group(policy: Policy, pool: str, reserved: Sequence[str] = ()) -> Engine[Group]:
+    """Look at a pool; nothing at or below `reserved` is ever a member.
+
+    Errors: dataset-missing, pool-suspended, …
+    """
     seen = {d.name: d for d in (yield from ask(ZfsPort.observe_datasets, pool))}
-    selected = select_datasets(policy.selection, tuple(seen))
+    selected = select_datasets(policy.selection, tuple(seen), reserved)
     members: dict[str, Member] = {}
     for name in selected.names:
         history = yield from ask(ZfsPort.observe_history, name)

@@ -4,6 +4,7 @@ What is known of a lane is only a cache: any error throws it away, and the next 
 sides again. That is the whole recovery from a crash.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from zrepl_py.core.replication import LaneView, Skip, apply_step, plan_lane, skip_nothing
@@ -69,20 +70,25 @@ def replicate_lane(
             return LaneResult(view, conflict=plan)
         # A conflict found in what is remembered is believed only when both sides still show it.
         return (yield from replicate_lane(lane, None, skip))
-    told = not fresh
     committed: list[Snapshot] = []
     for step in plan.steps:
         createtxg = yield from perform_step(lane, view, step)
         view = apply_step(view, step, createtxg)
         if isinstance(step, SendFull | SendIncrement | Resume):
             committed.append(step.to)
-        if not told and view.replica.history.snapshots:
-            yield from _carry_properties(lane)
-            told = True
-    if not told and view.replica.history.snapshots:
-        yield from _carry_properties(lane)
     resumed = any(isinstance(s, Resume) for s in plan.steps)
     return LaneResult(view, None, tuple(committed), plan.skipped, resumed)
+
+
+def carry_properties(lane: Lane, told: Mapping[str, str] | None) -> Engine[Mapping[str, str]]:
+    """Tell the target the properties that belong to the data, unless they are those it was told.
+
+    Its replica must exist. Returns what the target now knows.
+    """
+    properties = yield from ask(ZfsPort.observe_properties, lane.dataset)
+    if properties != told:
+        yield from ask(PeerPort.tell_properties, lane, properties)
+    return properties
 
 
 def perform_step(lane: Lane, view: LaneView, step: Step) -> Engine[int]:
@@ -128,9 +134,3 @@ def _set_cursor(lane: Lane, view: LaneView, base: Base) -> Engine[None]:
     old = {f"{lane.dataset}#{c.name}": c.guid for c in view.cursors() if c.name != name}
     if old:
         yield from ask(ZfsPort.destroy_bookmarks, old)
-
-
-def _carry_properties(lane: Lane) -> Engine[None]:
-    """Tell the target the properties that belong to the data; its replica must exist."""
-    properties = yield from ask(ZfsPort.observe_properties, lane.dataset)
-    yield from ask(PeerPort.tell_properties, lane, properties)

@@ -62,7 +62,7 @@ class ModelZfs:
             self._dataset(root)
             everything = self._pool(root).datasets
             below = [n for n in everything if n == root or n.startswith(root + "/")]
-            return [_view(everything[name]) for name in sorted(below)]
+            return [self._view(everything[name]) for name in sorted(below)]
 
     def observe_history(self, dataset: str) -> History:
         """See the port."""
@@ -80,6 +80,7 @@ class ModelZfs:
         """See the port."""
         check_dataset_name(dataset_of(snapshot))
         with self.pools.lock:
+            self._check_usable(snapshot)
             v = self.pools.version(snapshot)
             return Snapshot(v.guid, v.createtxg, v.name, v.created_at) if v else None
 
@@ -87,6 +88,7 @@ class ModelZfs:
         """See the port."""
         check_dataset_name(dataset)
         with self.pools.lock:
+            self._check_usable(dataset)
             found = self.pools.find(dataset)
             if found is None or found.partial is None or found.receiving:
                 return None
@@ -96,6 +98,7 @@ class ModelZfs:
     def observe_holds(self, snapshots: Sequence[str]) -> dict[str, frozenset[str]]:
         """See the port."""
         with self.pools.lock:
+            self._check_usable(*snapshots)
             found = {name: self.pools.version(name) for name in snapshots}
             return {name: frozenset(v.holds) for name, v in found.items() if v}
 
@@ -117,7 +120,7 @@ class ModelZfs:
             check_length(f"{dataset}@{name}")
         with self.pools.lock:
             pool = self._pool(pool_name)
-            self._check_usable(pool)
+            self._check_usable(pool_name)
             changed = [n for n in sorted(datasets) if self._changed(n, datasets[n])]
             for dataset in changed:
                 if self._dataset(dataset).snapshot(name):
@@ -139,9 +142,9 @@ class ModelZfs:
     def hold(self, snapshots: Sequence[str], tag: str) -> None:
         """See the port."""
         with self.pools.lock:
+            self._check_usable(*snapshots)
             missing = [name for name in snapshots if self.pools.version(name) is None]
             for name in snapshots:
-                self._check_usable(self._pool(name))
                 version = self.pools.version(name)
                 if version is not None:
                     version.holds.add(tag)
@@ -151,6 +154,7 @@ class ModelZfs:
     def release(self, snapshots: Sequence[str], tag: str) -> None:
         """See the port."""
         with self.pools.lock:
+            self._check_usable(*snapshots)
             for name in snapshots:
                 version = self.pools.version(name)
                 if version is not None:
@@ -160,6 +164,7 @@ class ModelZfs:
         """See the port."""
         check_length(bookmark)
         with self.pools.lock:
+            self._check_usable(bookmark)
             base = self._base(source)
             if base is None or dataset_of(source) != dataset_of(bookmark):
                 raise judge_errno("bookmark", _ENOENT, source)
@@ -174,8 +179,7 @@ class ModelZfs:
         """See the port."""
         check_own(snapshots, "@")
         with self.pools.lock:
-            for name in snapshots:
-                self._check_usable(self._pool(name))
+            self._check_usable(*snapshots)
             causes = {name: self._keeps(name, guid) for name, guid in snapshots.items()}
             for name, cause in causes.items():
                 if not cause:
@@ -199,6 +203,7 @@ class ModelZfs:
         check_own(bookmarks, "#")
         outcomes = []
         with self.pools.lock:
+            self._check_usable(*bookmarks)
             for name, guid in bookmarks.items():
                 found = self.pools.find(dataset_of(name))
                 key = name.partition("#")[2]
@@ -247,6 +252,7 @@ class ModelZfs:
         self, snapshot: str, base: str | None, raw: bool, resume: tuple[int, int] | None
     ) -> Order:
         with self.pools.lock:
+            self._check_usable(snapshot)
             version = self.pools.version(snapshot)
             if version is None:
                 raise judge_errno("send", _ENOENT, snapshot)
@@ -300,6 +306,7 @@ class ModelZfs:
     def abort_receive(self, dataset: str, to_guid: int) -> None:
         """See the port."""
         with self.pools.lock:
+            self._check_usable(dataset)
             found = self.pools.find(dataset)
             if found is None or found.partial is None or found.partial.to_guid != to_guid:
                 return
@@ -312,6 +319,7 @@ class ModelZfs:
     def create_placeholder(self, dataset: str) -> None:
         """See the port."""
         with self.pools.lock:
+            self._check_usable(dataset)
             exists: Callable[[str], bool] = lambda n: self.pools.find(n) is not None  # noqa: E731
             for name in missing_ancestors(dataset, exists):
                 self.pools.make_dataset(name, mounted=False, properties=PLACEHOLDER_WORDS)
@@ -328,6 +336,18 @@ class ModelZfs:
 
     # Looking things up.
 
+    def _view(self, dataset: ModelDataset) -> Dataset:
+        above = [d.local.get("compression") for d in self.pools.ancestors(dataset.name)]
+        return Dataset(
+            name=dataset.name,
+            guid=dataset.guid,
+            kind=dataset.kind,
+            encrypted=dataset.encrypted,
+            compressed=next((word for word in above if word), "on") != "off",
+            mounted=dataset.mounted,
+            user_properties={k: v for k, v in dataset.local.items() if k.startswith("zr:")},
+        )
+
     def _pool(self, name: str) -> ModelPool:
         pool = self.pools.pool_of(name)
         if pool is None:
@@ -336,6 +356,7 @@ class ModelZfs:
 
     def _dataset(self, name: str) -> ModelDataset:
         check_dataset_name(name)
+        self._check_usable(name)
         found = self.pools.find(name)
         if found is None:
             raise judge_errno("property", _ENOENT, name)
@@ -347,20 +368,12 @@ class ModelZfs:
             return found.bookmarks.get(name.partition("#")[2]) if found else None
         return self.pools.version(name)
 
-    def _check_usable(self, pool: ModelPool) -> None:
-        if pool.health == "SUSPENDED":
-            raise judge_errno("program", _EAGAIN, pool.name)
-
-
-def _view(dataset: ModelDataset) -> Dataset:
-    return Dataset(
-        name=dataset.name,
-        guid=dataset.guid,
-        kind=dataset.kind,
-        encrypted=dataset.encrypted,
-        mounted=dataset.mounted,
-        user_properties={k: v for k, v in dataset.local.items() if k.startswith("zr:")},
-    )
+    def _check_usable(self, *names: str) -> None:
+        """A suspended pool answers nothing but its health."""
+        for name in names:
+            pool = self.pools.pool_of(name)
+            if pool is not None and pool.health == "SUSPENDED":
+                raise judge_errno("program", _EAGAIN, pool.name)
 
 
 class _FromPipe(ReadExactly):

@@ -93,8 +93,12 @@ class CommandZfs(SharedZfs):
     def _version_guid(self, name: str) -> int | None:
         """The guid of a snapshot or bookmark; None where there is none."""
         ended = run(["zfs", "get", "-Hp", "-o", "value", "guid", "--", name])
-        text = ended.out.strip()
-        return int(text) if ended.code == 0 and text.isdecimal() else None
+        if ended.code == 0:
+            return int(ended.out.strip())
+        error = judge_command("bookmark", ended, name)
+        if error.reason != "snapshot-missing":
+            raise error
+        return None
 
     def destroy_bookmarks(self, bookmarks: Mapping[str, int]) -> list[DestroyOutcome]:
         """See the port. Compared right before: see LzcZfs."""

@@ -17,6 +17,7 @@ _COMMON: tuple[tuple[str, int], ...] = (
     ("Permission denied", errno.EPERM),
     ("Operation not permitted", errno.EPERM),
     ("dataset does not exist", errno.ENOENT),
+    ("no such pool or dataset", errno.ENOENT),
     ("no such pool", errno.EXDEV),
     ("could not find any snapshots to destroy", errno.ENOENT),
     ("does not exist", errno.ENOENT),

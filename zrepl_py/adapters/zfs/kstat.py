@@ -2,6 +2,7 @@
 
 from zrepl_py.adapters.zfs.forks import check_device
 from zrepl_py.adapters.zfs.translate import judge_errno
+from zrepl_py.errors import Standing
 
 _ROOT = "/proc/spl/kstat/zfs"
 _ENOENT_POOL = 18
@@ -10,6 +11,14 @@ _ENOENT_POOL = 18
 def read_pool_state(pool: str) -> str:
     """`ONLINE`, `DEGRADED`, `SUSPENDED`, …; errors: pool-missing, module-missing."""
     return _read(pool, "state")
+
+
+def is_suspended(pool: str) -> bool:
+    """Whether the pool is there and suspended."""
+    try:
+        return read_pool_state(pool) == "SUSPENDED"
+    except Standing:
+        return False
 
 
 def read_pool_guid(pool: str) -> int:

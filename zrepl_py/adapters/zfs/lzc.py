@@ -9,10 +9,10 @@ Must never pass force, never destroy a dataset by name, never embed data in a st
 from collections.abc import Mapping, Sequence
 
 from zrepl_py.adapters.zfs.forks import run
-from zrepl_py.adapters.zfs.kstat import read_kernel_version
-from zrepl_py.adapters.zfs.lzc_binding import binding, run_program, words_of
+from zrepl_py.adapters.zfs.kstat import is_suspended, read_kernel_version
+from zrepl_py.adapters.zfs.lzc_binding import binding, run_program, subject_of, words_of
 from zrepl_py.adapters.zfs.lzc_streams import receive_stream, send_stream
-from zrepl_py.adapters.zfs.names import by_pool, check_length, check_own, dataset_of
+from zrepl_py.adapters.zfs.names import by_pool, check_length, check_own, dataset_of, pool_of
 from zrepl_py.adapters.zfs.parse import parse_versions
 from zrepl_py.adapters.zfs.placeholder import PLACEHOLDER_NUMBERS, missing_ancestors
 from zrepl_py.adapters.zfs.shared import SharedZfs
@@ -20,7 +20,7 @@ from zrepl_py.adapters.zfs.translate import judge_errno
 from zrepl_py.errors import Refused
 from zrepl_py.model.observation import DestroyOutcome
 
-_EEXIST, _ENOENT, _EINVAL = 17, 2, 22
+_EAGAIN, _EEXIST, _ENOENT, _EINVAL = 11, 17, 2, 22
 
 
 class LzcZfs(SharedZfs):
@@ -75,7 +75,7 @@ class LzcZfs(SharedZfs):
                 other = [e for e in failure.errors if e.errno != _EEXIST]
                 if other or not held & wanted.keys():
                     worst = (other or failure.errors)[0]
-                    subject = worst.name.decode() if worst.name else names[0]
+                    subject = subject_of(worst, names[0])
                     raise judge_errno("hold", worst.errno, subject, words_of(worst)) from failure
                 wanted = {name: tag for name, tag in wanted.items() if name not in held}
         return [name.decode() for name in missing]
@@ -174,6 +174,9 @@ class LzcZfs(SharedZfs):
     def create_placeholder(self, dataset: str) -> None:
         """See the port."""
         z = binding()
+        # lzc_exists says no for everything in a suspended pool.
+        if is_suspended(pool_of(dataset)):
+            raise judge_errno("create", _EAGAIN, dataset)
         properties = {name.encode(): value for name, value in PLACEHOLDER_NUMBERS.items()}
         for name in missing_ancestors(dataset, lambda n: bool(z.lzc_exists(n.encode()))):
             try:

@@ -51,7 +51,16 @@ def run_program(pool: str, text: str, argv: Sequence[str], changes: bool) -> dic
 
 def words_of(error: BaseException) -> str:
     """ZFS's own words of an exception of libzfs_core."""
-    details = getattr(error, "details", None)
-    if isinstance(details, bytes):
-        return details.decode("utf-8", "replace")
-    return str(details or getattr(error, "message", "") or "")
+    words = getattr(error, "details", None) or getattr(error, "message", None) or ""
+    return words.decode("utf-8", "replace") if isinstance(words, bytes) else str(words)
+
+
+def subject_of(error: BaseException, otherwise: str) -> str:
+    """The name that an exception of libzfs_core is about.
+
+    Its ZFSGenericError has name and message the wrong way round: names are bytes, messages are not.
+    """
+    for found in (getattr(error, "name", None), getattr(error, "message", None)):
+        if isinstance(found, bytes):
+            return found.decode("utf-8", "replace")
+    return otherwise

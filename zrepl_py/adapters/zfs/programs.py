@@ -21,7 +21,7 @@ INSTRUCTION_LIMIT = 20_000_000
 MEMORY_LIMIT_BYTES = 64 << 20
 """zfs_lua_max_memlimit is 100 MiB. Also the size of the answer's buffer."""
 MAX_DATASETS = 2_000
-"""Datasets of one snapshot_changed call; tried with 1,000 (tests/lab). Above it, Refused."""
+"""Datasets of one snapshot_changed call: as many were tried in the lab. Above it, Refused."""
 TRY_AGAIN = 11
 """EAGAIN: somebody else took a snapshot of the dataset in the very same txg."""
 _MAX_VALUE_BYTES = 8_191

@@ -17,6 +17,7 @@ from zrepl_py.testing.kits import (
     zfs_pins,
     zfs_snapshots,
     zfs_space,
+    zfs_steady,
     zfs_streams,
 )
 from zrepl_py.testing.kits.zfs_site import Check, ZfsSite
@@ -34,7 +35,15 @@ def _checks_of(module: ModuleType) -> dict[str, Check]:
 CLOCK = MachineClock()
 CHECKS: dict[str, Check] = {
     name: check
-    for module in (zfs_snapshots, zfs_pins, zfs_streams, zfs_partial, zfs_observe, zfs_space)
+    for module in (
+        zfs_snapshots,
+        zfs_pins,
+        zfs_streams,
+        zfs_partial,
+        zfs_observe,
+        zfs_space,
+        zfs_steady,
+    )
     for name, check in _checks_of(module).items()
 }
 

@@ -49,6 +49,9 @@ def check_listing(site: ZfsSite) -> None:
     ]
     same([(d.name, d.kind, d.encrypted, d.mounted) for d in seen], expected, "listing")
     same(len({d.guid for d in seen}), 4, "guids")
+    site.set_property(f"{top}/a b", "compression", "off")
+    seen = site.port.observe_datasets(top)
+    same([d.compressed for d in seen], [True, False, True, True], "compressed")
     for verb in (site.port.observe_datasets, site.port.observe_history):
         with refused(Standing, "dataset-missing"):
             verb(f"{top}/none")

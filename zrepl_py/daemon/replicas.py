@@ -1,0 +1,205 @@
+"""The replicas that this node keeps for others: what it does when a peer asks, as engines.
+
+Per lane it remembers where the replica is and what it has; the memory is dropped on any error and
+observed again. Runs as engines of one agenda, so it needs no lock (engine/commands.py), but whoever
+runs them gives a lane's engines their turns: one at a time (receiver.py does).
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from zrepl_py.core.codec import decode, encode
+from zrepl_py.core.retention import judge
+from zrepl_py.core.selection import select_datasets
+from zrepl_py.engine.commands import Engine, ask
+from zrepl_py.engine.prune import Doom, prune
+from zrepl_py.engine.receive import (
+    Place,
+    Replica,
+    observe_replica,
+    prepare_receive,
+    receive_stream,
+    store_properties,
+)
+from zrepl_py.errors import Bug, Refused, ZrError
+from zrepl_py.events import Event
+from zrepl_py.model.history import Snapshot
+from zrepl_py.model.names import parse_tick
+from zrepl_py.model.observation import ReplicaView
+from zrepl_py.model.policy import Policy
+from zrepl_py.model.site import Manifest
+from zrepl_py.model.wire import Begin, Committed, LaneName
+from zrepl_py.ports.journal import JournalPort
+from zrepl_py.ports.zfs import ZfsPort
+
+Tell = Callable[..., None]
+
+
+@dataclass
+class Known:
+    """One lane as this node knows it."""
+
+    place: Place
+    dataset: str
+    """The source's name of it."""
+    replica: Replica | None = None
+    """None: to be observed before it is believed."""
+
+
+class Replicas:
+    """Every lane that ends at this node."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        places: Iterable[Place],
+        policies: Iterable[Policy],
+        ports: Mapping[str, Any],
+        tell: Tell,
+    ) -> None:
+        """`ports` are asked for nothing here but what the journal already has."""
+        self.lanes: dict[str, Known] = {}
+        self.ports = dict(ports)
+        self._name = name
+        self._places = {p.source.uuid: p for p in places}
+        self._policies = tuple(policies)
+        self._tell = tell
+        self._told: dict[tuple[str, str, str], int] = {}
+        """(source, group, epoch) → the newest tick that is journalled here."""
+        for record in ports["JournalPort"].records("manifest"):
+            known: Manifest = decode(Manifest, record["manifest"])
+            self._told[record["source"], known.group, known.epoch] = known.seq
+
+    def find(self, source: str, lane: LaneName) -> Known:
+        """The lane, as far as it is known. Errors: Refused(not-a-target, lane-mismatch)."""
+        place = self._place(source)
+        known = self.lanes.setdefault(lane.lane, Known(place, lane.dataset))
+        if known.place != place:
+            raise Refused("lane-mismatch", f"Lane {lane.lane} belongs to another source.")
+        return known
+
+    def observe(self, known: Known, lane: LaneName) -> Engine[ReplicaView]:
+        """See ReceiverPort.observe_replica."""
+        known.replica = None
+        return (yield from self._replica(known, lane)).view
+
+    def prepare(self, known: Known, begin: Begin) -> Engine[Replica]:
+        """What comes before a stream; then comes `receive`, and nothing between them."""
+        try:
+            replica = yield from self._replica(known, begin.lane)
+            known.replica = None  # until it is known how this ends
+            yield from prepare_receive(known.place, replica.name, begin)
+        except ZrError as error:
+            self._refused(begin, error)
+            raise
+        return replica
+
+    def receive(self, known: Known, replica: Replica, begin: Begin, fd: int) -> Engine[Committed]:
+        """See ReceiverPort.receive; the first command takes over `fd`."""
+        before = replica.view.history
+        try:
+            committed = yield from receive_stream(
+                known.place, replica.name, begin, fd, before.newest
+            )
+        except ZrError as error:
+            self._refused(begin, error)
+            raise
+        tick = parse_tick(begin.to_name)
+        taken_at = tick.at if tick else 0
+        landed = Snapshot(committed.guid, committed.createtxg, begin.to_name, taken_at)
+        after = replace(before, snapshots=(*before.snapshots, landed))
+        known.replica = Replica(replica.name, ReplicaView(True, after))
+        self._tell(Event.RECEIVED, dataset=begin.lane.dataset, snapshot=begin.to_name)
+        return committed
+
+    def abort_partial(self, known: Known, lane: LaneName, to_guid: int) -> Engine[None]:
+        """See ReceiverPort.abort_partial."""
+        name = (yield from self._replica(known, lane)).name
+        known.replica = None
+        yield from ask(ZfsPort.abort_receive, name, to_guid)
+        self._tell(Event.RECEIVE_ABORTED, dataset=lane.dataset, guid=to_guid)
+
+    def store_manifest(self, source: str, manifest: Manifest) -> Engine[None]:
+        """See ReceiverPort.store_manifest. Needs no turn."""
+        self._place(source)
+        key = (source, manifest.group, manifest.epoch)
+        if manifest.seq <= self._told.get(key, 0):
+            return  # told again after a restart, or because an answer was lost
+        record = {"source": source, "manifest": encode(manifest)}
+        yield from ask(JournalPort.append, "manifest", record)
+        self._told[key] = max(manifest.seq, self._told.get(key, 0))
+
+    def store_properties(
+        self, known: Known, lane: LaneName, properties: Mapping[str, str]
+    ) -> Engine[None]:
+        """See ReceiverPort.store_properties."""
+        name = (yield from self._replica(known, lane)).name
+        yield from store_properties(known.place, name, properties)
+
+    def prune(self, known: Known) -> Engine[None]:
+        """Destroy what nobody votes for of one replica, if it is known. Errors are told."""
+        try:
+            yield from self._prune(known)
+        except Bug:
+            raise
+        except ZrError as error:
+            known.replica = None
+            name = known.dataset
+            self._tell(Event.PRUNE_FAILED, dataset=name, reason=error.reason, message=str(error))
+
+    def _prune(self, known: Known) -> Engine[None]:
+        policy = self._policy_of(known)
+        if policy is None or known.replica is None or self._name not in policy.keep:
+            return
+        name, view = known.replica.name, known.replica.view
+        newest = view.history.newest
+        pins = {newest.guid: ("last common base",)} if newest else {}
+        if view.resume is not None:
+            pins[view.resume.from_guid] = ("base of a partial receive",)
+        verdicts = judge(view.history, policy.keep[self._name], policy.limits, pins)
+        doomed = tuple(v.snapshot for v in verdicts if not v.keep)
+        if not doomed:
+            return
+        doom = Doom(doomed, view.history, frozenset(pins))
+        outcomes = yield from prune({name: doom})
+        gone = {o.name for o in outcomes if o.destroyed or o.cause == "gone"}
+        kept = tuple(s for s in view.history.snapshots if f"{name}@{s.name}" not in gone)
+        known.replica = Replica(name, replace(view, history=replace(view.history, snapshots=kept)))
+        left = [f"{o.name}: {o.cause}" for o in outcomes if not o.destroyed]
+        self._tell(Event.PRUNED, dataset=name, destroyed=len(gone), left=left[:5])
+
+    def _policy_of(self, known: Known) -> Policy | None:
+        source = known.place.source.name
+        for policy in self._policies:
+            if policy.source == source and known.dataset in (
+                select_datasets(policy.selection, (known.dataset,)).names
+            ):
+                return policy
+        return None
+
+    def _replica(self, known: Known, lane: LaneName) -> Engine[Replica]:
+        known.dataset = lane.dataset
+        if known.replica is None:
+            known.replica = yield from observe_replica(known.place, lane.lane, lane.dataset)
+        return known.replica
+
+    def _place(self, source: str) -> Place:
+        place = self._places.get(source)
+        if place is None:
+            raise Refused(
+                "not-a-target",
+                f"{self._name} is not configured to keep replicas of node {source}.",
+                "Name a replica parent in zr.toml on the target.",
+            )
+        return place
+
+    def _refused(self, begin: Begin, error: ZrError) -> None:
+        self._tell(
+            Event.RECEIVE_REFUSED,
+            dataset=begin.lane.dataset,
+            snapshot=begin.to_name,
+            reason=error.reason,
+            message=str(error),
+        )
