@@ -31,13 +31,13 @@ layers: $(STAMP)
 	@$(BIN)/lint-imports > $(VENV)/layers.log || { cat $(VENV)/layers.log; exit 1; }
 
 unit: $(STAMP)
-	@$(BIN)/pytest -q -n 2 tests/unit tests/property tests/conformance tests/tidy
+	@$(BIN)/pytest -q -n 2 -m "not lab" tests
 
 lab-build: $(STAMP)  ## build the lab's kernel, modules and image (cached)
 	@$(LAB) build
 
 lab-test: $(STAMP)
-	@$(BIN)/pytest -q -x --durations=15 tests/lab
+	@$(BIN)/pytest -q -n 2 --dist loadfile -m lab --durations=15 tests
 
 soak: lab-build  ## CYCLES=200 random crashes, cuts and writes; every common snapshot compared
 	@$(BIN)/python -m tests.lab.soak --cycles $(CYCLES)

@@ -1,6 +1,5 @@
 """All construction on one page: which adapter stands behind which port."""
 
-import os
 import pwd
 import secrets
 from collections.abc import Mapping
@@ -12,7 +11,7 @@ from typing import Any
 from zrepl_py import __version__
 from zrepl_py.adapters.clock import MachineClock
 from zrepl_py.adapters.events import EventLog
-from zrepl_py.adapters.files import ensure_directory
+from zrepl_py.adapters.host.prepare import ensure_run_directory
 from zrepl_py.adapters.journal import FileJournal
 from zrepl_py.adapters.peer.certificates import Identity, Pin, parse_pin
 from zrepl_py.adapters.peer.client import PeerClient
@@ -65,13 +64,12 @@ class Parts:
 def start_own_workers(config_path: str, user: str, adapter: str) -> Running:
     """The workers of a daemon that root started by hand. Call before any thread exists."""
     config = load_node_config(config_path)
-    uid = pwd.getpwnam(user).pw_uid
-    ensure_directory(config.run_dir, 0o755)
-    os.chown(config.run_dir, uid, -1)
+    entry = pwd.getpwnam(user)
+    ensure_run_directory(config.run_dir, entry.pw_gid)
     specs = [
         spec
         for pool, sockets in _sockets(config).items()
-        for spec in worker_specs(pool, sockets, allow_uid=uid, adapter=adapter)
+        for spec in worker_specs(pool, sockets, allow_uid=entry.pw_uid, adapter=adapter)
     ]
     return start_workers(specs, MachineClock())
 

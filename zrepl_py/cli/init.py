@@ -11,7 +11,11 @@ from pathlib import Path
 import click
 
 from zrepl_py.adapters.files import ensure_directory, write_atomically
-from zrepl_py.adapters.host.prepare import ensure_replica_parent, plan_replica_parent
+from zrepl_py.adapters.host.prepare import (
+    ensure_replica_parent,
+    ensure_run_directory,
+    plan_replica_parent,
+)
 from zrepl_py.adapters.peer.certificates import Identity, ensure_identity, parse_pin
 from zrepl_py.adapters.state import NodeState, load_state, store_state
 from zrepl_py.cli.options import config_option, dry_run_option
@@ -66,7 +70,7 @@ def init(
         write_atomically(config, text.encode(), mode=0o644)
         click.echo(f"wrote {path}")
     node = load_node_config(config)
-    for folder in (node.policy_dir, str(path.parent / "peers"), node.run_dir):
+    for folder in (node.policy_dir, str(path.parent / "peers")):
         ensure_directory(folder, PUBLIC)
     ensure_directory(node.state_dir)
     me = ensure_node(node)
@@ -96,7 +100,8 @@ def give_to_service(node: NodeConfig) -> None:
         owner = pwd.getpwnam(USER)
     except KeyError:
         return
-    for path in map(Path, (node.state_dir, node.run_dir, node.key)):
+    ensure_run_directory(node.run_dir, owner.pw_gid)
+    for path in map(Path, (node.state_dir, node.key)):
         for entry in (path, *path.rglob("*")):
             os.chown(entry, owner.pw_uid, owner.pw_gid)
 

@@ -45,6 +45,12 @@ def diff(source: History, replica: History) -> Agreement | Conflict:
     return Agreement(base, pending)
 
 
+def newest_own(history: History) -> Snapshot | None:
+    """The newest snapshot that zr took, or None. Foreign ones come and go as others please: nothing
+    that zr keeps (base, hold, cursor) ever hangs on them."""
+    return next((s for s in reversed(history.snapshots) if parse_tick(s.name)), None)
+
+
 def explain_conflict(conflict: Conflict) -> str:
     """One sentence with the evidence."""
     match conflict:

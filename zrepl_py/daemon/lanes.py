@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from zrepl_py.core.diff import explain_conflict
+from zrepl_py.core.diff import explain_conflict, newest_own
 from zrepl_py.core.replication import LaneView
 from zrepl_py.core.retention import would_drop_on_target
 from zrepl_py.engine.commands import Agenda, Engine
@@ -67,8 +67,9 @@ class LaneState:
         if self.view is None:
             return frozenset()
         replica, guids = self.view.replica, set(self.view.held)
-        if replica.history.newest is not None:
-            guids.add(replica.history.newest.guid)
+        base = newest_own(replica.history)
+        if base is not None:
+            guids.add(base.guid)
         if replica.resume is not None:
             guids.add(replica.resume.to_guid)
         return frozenset(guids)
@@ -180,7 +181,7 @@ class Lanes:
         if result.skipped:
             first, count = result.skipped[0], len(result.skipped)
             self.tell(Event.SNAPSHOTS_SKIPPED, **lane, count=count, why=first.why)
-        newest = result.view.replica.history.newest
+        newest = newest_own(result.view.replica.history)
         if newest is not None:
             state.committed, state.committed_at = newest, self.clock.now()
         if result.committed:

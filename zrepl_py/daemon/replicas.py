@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from zrepl_py.core.codec import decode, encode
+from zrepl_py.core.diff import newest_own
 from zrepl_py.core.retention import judge
 from zrepl_py.core.selection import select_datasets
 from zrepl_py.engine.commands import Engine, ask
@@ -24,8 +25,6 @@ from zrepl_py.engine.receive import (
 )
 from zrepl_py.errors import Bug, Refused, ZrError
 from zrepl_py.events import Event
-from zrepl_py.model.history import Snapshot
-from zrepl_py.model.names import parse_tick
 from zrepl_py.model.observation import ReplicaView
 from zrepl_py.model.policy import Policy
 from zrepl_py.model.site import Manifest
@@ -100,19 +99,14 @@ class Replicas:
         """See ReceiverPort.receive; the first command takes over `fd`."""
         before = replica.view.history
         try:
-            committed = yield from receive_stream(
-                known.place, replica.name, begin, fd, before.newest
-            )
+            landed = yield from receive_stream(known.place, replica.name, begin, fd, before)
         except ZrError as error:
             self._refused(begin, error)
             raise
-        tick = parse_tick(begin.to_name)
-        taken_at = tick.at if tick else 0
-        landed = Snapshot(committed.guid, committed.createtxg, begin.to_name, taken_at)
         after = replace(before, snapshots=(*before.snapshots, landed))
         known.replica = Replica(replica.name, ReplicaView(True, after))
         self._tell(Event.RECEIVED, dataset=begin.lane.dataset, snapshot=begin.to_name)
-        return committed
+        return Committed(landed.guid, landed.createtxg)
 
     def abort_partial(self, known: Known, lane: LaneName, to_guid: int) -> Engine[None]:
         """See ReceiverPort.abort_partial."""
@@ -154,7 +148,7 @@ class Replicas:
         if policy is None or known.replica is None or self._name not in policy.keep:
             return
         name, view = known.replica.name, known.replica.view
-        newest = view.history.newest
+        newest = newest_own(view.history)
         pins = {newest.guid: ("last common base",)} if newest else {}
         if view.resume is not None:
             pins[view.resume.from_guid] = ("base of a partial receive",)

@@ -5,7 +5,7 @@ pool hangs still answers. "Safe" is said only of what the target has committed a
 from typing import Any
 
 from zrepl_py import __version__
-from zrepl_py.core.diff import explain_conflict
+from zrepl_py.core.diff import explain_conflict, newest_own
 from zrepl_py.daemon.lanes import LaneState
 from zrepl_py.daemon.replicas import Replicas
 from zrepl_py.daemon.source import Source
@@ -40,7 +40,7 @@ def describe(node: Node, source: Source, replicas: Replicas, clock: ClockPort) -
             "source": known.place.source.name,
             "replica": known.replica.name if known.replica else None,
             "newest": newest.name
-            if known.replica and (newest := known.replica.view.history.newest)
+            if known.replica and (newest := newest_own(known.replica.view.history))
             else None,
         }
         for known in replicas.lanes.values()
@@ -59,7 +59,7 @@ def describe(node: Node, source: Source, replicas: Replicas, clock: ClockPort) -
 
 def _describe_lane(source: Source, state: LaneState, now: float) -> dict[str, Any]:
     history = source.history_of(state.lane.dataset)
-    newest = history.newest if history else None
+    newest = newest_own(history) if history else None
     committed = state.committed
     in_sync = committed is not None and newest is not None and committed.guid == newest.guid
     tick = parse_tick(committed.name) if committed else None

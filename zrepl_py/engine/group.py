@@ -7,6 +7,7 @@ observed again.
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
+from zrepl_py.core.diff import newest_own
 from zrepl_py.core.selection import select_datasets
 from zrepl_py.engine.commands import Engine, ask
 from zrepl_py.model.history import History, Snapshot
@@ -28,7 +29,7 @@ class Member:
     @property
     def last(self) -> Snapshot | None:
         """Our newest snapshot, or None."""
-        return next((s for s in reversed(self.history.snapshots) if parse_tick(s.name)), None)
+        return newest_own(self.history)
 
     def adding(self, snapshot: Snapshot) -> "Member":
         """With one more, newest, snapshot."""

@@ -7,6 +7,7 @@ name is a label: it is checked as a ZFS name and placed strictly below this node
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from zrepl_py.core.diff import newest_own
 from zrepl_py.engine.commands import Engine, ask
 from zrepl_py.errors import Corrupt, Passing, Refused, Standing
 from zrepl_py.model.history import History, Snapshot
@@ -19,7 +20,7 @@ from zrepl_py.model.names import (
 from zrepl_py.model.observation import Dataset, ReplicaView
 from zrepl_py.model.properties import LANE_PROPERTY, ORIGINAL_PREFIX
 from zrepl_py.model.site import Node
-from zrepl_py.model.wire import Begin, Committed
+from zrepl_py.model.wire import Begin
 from zrepl_py.ports.journal import JournalPort, Json
 from zrepl_py.ports.zfs import ZfsPort
 
@@ -118,11 +119,10 @@ def prepare_receive(place: Place, name: str, begin: Begin) -> Engine[None]:
 
 
 def receive_stream(
-    place: Place, name: str, begin: Begin, fd: int, previous: Snapshot | None
-) -> Engine[Committed]:
-    """Receive one stream into the replica `name`, whose newest snapshot is `previous`.
-
-    The first command takes over `fd`: whatever fails later, it is closed.
+    place: Place, name: str, begin: Begin, fd: int, before: History
+) -> Engine[Snapshot]:
+    """Receive one stream into the replica `name`, which has `before`; returns what landed, as the
+    pool shows it. The first command takes over `fd`: whatever fails later, it is closed.
     Errors: those of ZfsPort.receive; Corrupt(wrong-guid).
     """
     snapshot = join_snapshot(name, begin.to_name)
@@ -152,9 +152,10 @@ def receive_stream(
     yield from ask(JournalPort.append, "received", record)
     tag = render_hold(place.source.short)
     yield from ask(ZfsPort.hold, (snapshot,), tag)
+    previous = newest_own(before)
     if previous is not None and previous.guid != landed.guid:
         yield from ask(ZfsPort.release, (join_snapshot(name, previous.name),), tag)
-    return Committed(landed.guid, landed.createtxg)
+    return landed
 
 
 def store_properties(place: Place, name: str, properties: Mapping[str, str]) -> Engine[None]:

@@ -3,12 +3,16 @@
 Idempotent; never changes a property of a dataset that was there before.
 """
 
+import os
 import subprocess
 
+from zrepl_py.adapters.files import ensure_directory
 from zrepl_py.errors import Standing
 
 RECEIVE_USER = "zr-recv"
-DELEGATED = "create,mount,receive"
+DELEGATED = "create,mount,receive:append"
+"""`receive:append` cannot force (OpenZFS 2.3 and newer); older ones know `receive` only."""
+DELEGATED_BEFORE_2_3 = "create,mount,receive"
 PARENT_PROPERTIES = (
     "mountpoint=none",
     "canmount=off",
@@ -20,6 +24,14 @@ PARENT_PROPERTIES = (
     "volmode=none",
 )
 _DEADLINE_SECONDS = 60
+
+
+def ensure_run_directory(path: str, gid: int) -> None:
+    """As systemd/zr.tmpfiles.conf makes it: the service can make its socket there, but cannot
+    replace what belongs to the workers."""
+    ensure_directory(path, 0o755)
+    os.chown(path, 0, gid)
+    os.chmod(path, 0o1775)
 
 
 def plan_replica_parent(parent: str) -> list[list[str]]:
@@ -39,7 +51,9 @@ def ensure_replica_parent(parent: str) -> list[list[str]]:
         ran.append(create)
     allowed = _run(["zfs", "allow", parent]).stdout
     if f"user {RECEIVE_USER} " not in allowed:
-        _run(allow)
+        if _run(allow, check=False).returncode != 0:
+            allow = [*allow[:4], DELEGATED_BEFORE_2_3, parent]
+            _run(allow)
         ran.append(allow)
     return ran
 

@@ -1,0 +1,92 @@
+"""The shipped units under Debian's systemd: they start, protect, restart, and stop cleanly."""
+
+import json
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from . import Lab
+from .contents import common
+from .site import Site
+
+pytestmark = pytest.mark.lab
+INSTALL = """
+    install -m 644 /zr/systemd/*.service /etc/systemd/system/
+    install -m 644 /zr/systemd/zr.sysusers.conf /etc/sysusers.d/zr.conf
+    install -m 644 /zr/systemd/zr.tmpfiles.conf /etc/tmpfiles.d/zr.conf
+    systemd-sysusers; systemd-tmpfiles --create zr.conf; systemctl daemon-reload
+"""
+UNITS = {
+    "alpha": "zr-zfs@tank zr",
+    "beta": "zr-zfs@back zr-receive@back zr",
+}
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    with Lab.up(name="units", init="systemd") as made:
+        made.alpha.sh("zfs create tank/audio && echo first >/tank/audio/interview.wav")
+        site = Site(made)
+        for node in made.nodes.values():
+            node.sh("mkdir -p /etc/sysusers.d /etc/tmpfiles.d;" + INSTALL)
+        site.init()
+        site.protect(["tank/audio/**"], every="2s")
+        for name, units in UNITS.items():
+            made.nodes[name].sh(f"systemctl enable --now {units}")
+        yield made
+
+
+def wait_in_sync(lab: Lab, timeout_seconds: float = 60) -> None:
+    lab.alpha.run(
+        ["zr", "replicate", "--timeout", str(int(timeout_seconds))],
+        timeout_seconds=timeout_seconds + 10,
+    )
+
+
+def test_they_protect(lab: Lab) -> None:
+    wait_in_sync(lab)
+    assert common(lab.alpha, "tank/audio", lab.beta, "back/zr/alpha/tank/audio")
+    facts = json.loads(lab.alpha.run(["zr", "status", "--json"]).text)
+    assert [lane["in_sync"] for lane in facts["lanes"]] == [True]
+
+
+def test_each_process_has_only_its_own_rights(lab: Lab) -> None:
+    def user_of(node: str, unit: str) -> str:
+        pid = lab.nodes[node].run(["systemctl", "show", "-P", "MainPID", unit]).text.strip()
+        return lab.nodes[node].run(["stat", "-c", "%U", f"/proc/{pid}"]).text.strip()
+
+    assert user_of("alpha", "zr") == "zr"
+    assert user_of("alpha", "zr-zfs@tank") == "root"
+    assert user_of("beta", "zr-receive@back") == "zr-recv"
+
+
+def test_a_killed_daemon_is_back_and_goes_on(lab: Lab) -> None:
+    for name, unit in (("alpha", "zr"), ("beta", "zr"), ("beta", "zr-receive@back")):
+        lab.nodes[name].run(["systemctl", "kill", "-s", "KILL", unit])
+    lab.alpha.sh("echo more >>/tank/audio/interview.wav")
+    deadline = time.monotonic() + 60
+    while lab.alpha.run(["zr", "snapshot"], check=False).returncode:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    wait_in_sync(lab)
+
+
+def test_a_reboot_needs_nobody(lab: Lab) -> None:
+    lab.crash()
+    began = time.monotonic()
+    lab.boot()
+    for node in lab.nodes.values():
+        while node.run(["zr", "status"], check=False).returncode:
+            assert time.monotonic() - began < 120
+            time.sleep(0.1)
+    print(f"from power-on to both daemons answering: {time.monotonic() - began:.1f} s")
+    lab.alpha.sh("echo after >>/tank/audio/interview.wav")
+    wait_in_sync(lab)
+
+
+def test_stopping_is_clean_and_soon(lab: Lab) -> None:
+    lab.alpha.run(["systemctl", "stop", "zr"], timeout_seconds=70)
+    shown = lab.alpha.run(["systemctl", "show", "-P", "Result", "zr"]).text.strip()
+    assert shown == "success"
+    assert lab.alpha.run(["zr", "status"], check=False).returncode == 5
