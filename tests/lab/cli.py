@@ -15,6 +15,17 @@ from .node import Node
 from .terminal import shell
 
 Action = Callable[[argparse.Namespace], int]
+VerbMaker = Callable[..., argparse.ArgumentParser]
+SIMPLE = (
+    ("boot", "start a node that is off"),
+    ("crash", "power failure: kill -9"),
+    ("freeze", "stop a node in its tracks"),
+    ("thaw", "let a frozen node go on"),
+    ("shutdown", "orderly power-off"),
+    ("reboot", "orderly power-off and start"),
+    ("refresh", "copy the product from the working tree again"),
+)
+"""Verbs that are methods of Node without arguments."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -60,16 +71,14 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("command", nargs="+")
     verb("shell", "a root shell in a node", lambda a: shell(node_of(a)), node=True)
     verb("console", "the console of a node so far", do_console, node=True)
-    for name, help_ in (
-        ("boot", "start a node that is off"),
-        ("crash", "power failure: kill -9"),
-        ("freeze", "stop a node in its tracks"),
-        ("thaw", "let a frozen node go on"),
-        ("shutdown", "orderly power-off"),
-        ("reboot", "orderly power-off and start"),
-        ("refresh", "copy the product from the working tree again"),
-    ):
+    for name, help_ in SIMPLE:
         verb(name, help_, on_node(name), node=True)
+    add_faults(verb)
+    return top
+
+
+def add_faults(verb: VerbMaker) -> None:
+    """Verbs of links, disks, clocks and states."""
     cut = verb("cut", "nodes lose each other; with a node: its cable is pulled", do_cut)
     cut.add_argument("node", nargs="?", choices=NODES)
     verb("heal", "a whole and good link again", do_heal)
@@ -97,7 +106,6 @@ def parser() -> argparse.ArgumentParser:
         sub = verb(name, help_, do_state)
         sub.add_argument("state")
         sub.set_defaults(verb=name)
-    return top
 
 
 def node_of(arguments: argparse.Namespace) -> Node:
@@ -149,6 +157,7 @@ def do_status(arguments: argparse.Namespace) -> int:
             print(f"{node.name}: off")
             continue
         try:
+            node.channel.ask("ping", timeout_seconds=2)
             pool = node.run(["zpool", "list", "-H", "-o", "name,health,free"], timeout_seconds=5)
             print(f"{node.name}: up, {' '.join(pool.text.split())}")
         except LabError as error:

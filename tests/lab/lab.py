@@ -158,14 +158,17 @@ class Lab:
             node.freeze()
         try:
             images.save(self.instance, name)
+            self.state.remember(name)
         finally:
             for node in frozen:
                 node.thaw()
 
     def load(self, name: str, *, boot: bool = True) -> None:
-        """Return to a saved state; the nodes crash, and boot from it."""
+        """Return to a saved state: disks, which of them are pulled, clocks, the link's
+        quality (not its cuts). The nodes crash, and boot from it."""
         self.crash()
         images.load(self.instance, name)
+        self.state.recall(name)
         if boot:
             self.boot()
 

@@ -1,10 +1,9 @@
-"""What tests look at inside a node: processes, counters, properties. Reads only.
+"""What tests look at inside a node: processes, counters, properties, versions. Reads only.
 
 The programs here run in the node with zr's own interpreter, given whole on the command line.
 """
 
 import json
-from collections.abc import Sequence
 from typing import Any
 
 from .node import Node
@@ -13,28 +12,33 @@ PYTHON = "/opt/zr/bin/python"
 
 PROCESSES = r"""
 import os
-def zr_processes():
-    "pid -> what the kernel keeps of it, for the daemon and everything it started"
-    parents, found = {}, {}
-    for entry in os.listdir("/proc"):
-        if not entry.isdigit(): continue
-        try:
-            words = open(f"/proc/{entry}/cmdline", "rb").read().decode().split("\0")
-            fields = open(f"/proc/{entry}/stat").read().rpartition(")")[2].split()
-            status = dict(l.split(":\t") for l in open(f"/proc/{entry}/status").read().splitlines())
-        except (OSError, ValueError): continue
-        pid = int(entry); parents[pid] = int(fields[1])
-        role = "daemon" if words[1:2] and words[1].endswith("/zr") and "daemon" in words else ""
-        if "zrepl_py.daemon.worker" in words:
-            role = words[words.index("zrepl_py.daemon.worker") + 1]
-        found[pid] = {"role": role, "parent": parents[pid], "started": int(fields[19]),
-            "uid": int(status["Uid"].split()[0]), "state": fields[0], "argv": words,
+def role_of(words):
+    if "zrepl_py.daemon.worker" in words:
+        return words[words.index("zrepl_py.daemon.worker") + 1]
+    is_zr = any("zrepl_py.cli.main" in word or word.endswith("/zr") for word in words[:3])
+    return "daemon" if is_zr and "daemon" in words else ""
+def observe_process(pid):
+    words = open(f"/proc/{pid}/cmdline", "rb").read().decode().split("\0")
+    fields = open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()
+    status = dict(l.split(":\t") for l in open(f"/proc/{pid}/status").read().splitlines())
+    return {"role": role_of(words), "parent": int(fields[1]), "started": int(fields[19]),
+            "uid": int(status["Uid"].split()[0]), "groups": status["Groups"].split(),
+            "capabilities": int(status["CapPrm"], 16) | int(status["CapEff"], 16),
+            # Page faults of children that ended and were waited for: no child, no fault.
             "children_faults": int(fields[8]) + int(fields[10]),
+            # A parent that ignores SIGCHLD would not be told these.
             "ignores_children": bool(int(status["SigIgn"], 16) & 1 << 16)}
-    ours = {p for p, what in found.items() if what["role"]}
-    while more := {p for p, q in parents.items() if q in ours} - ours:
+def zr_processes():
+    found = {}
+    for entry in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            found[int(entry)] = observe_process(entry)
+        except (OSError, ValueError, IndexError):
+            continue
+    ours = {pid for pid, what in found.items() if what["role"]}
+    while more := {p for p, what in found.items() if what["parent"] in ours} - ours:
         ours |= more
-    return {p: found[p] for p in ours}
+    return {str(pid): found[pid] for pid in sorted(ours)}
 """
 
 
@@ -71,16 +75,6 @@ def versions(node: Node, dataset: str, kind: str = "snapshot") -> list[str]:
 
 
 def events(said: str, word: str) -> list[dict[str, Any]]:
-    """The events of one kind in a daemon's log."""
+    """The events of one kind in a daemon's log, oldest first."""
     lines = (line for line in said.splitlines() if line.startswith("{"))
     return [event for event in map(json.loads, lines) if event.get("event") == word]
-
-
-def put_file(node: Node, path: str, size_bytes: int, seed: str = "") -> None:
-    """Incompressible bytes, different each time."""
-    node.sh(f"head -c {size_bytes} /dev/urandom >{path}; : {seed}")
-
-
-def names(lanes: Sequence[dict[str, Any]]) -> list[str]:
-    """Datasets of status lanes."""
-    return sorted(lane["dataset"] for lane in lanes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 from dataclasses import dataclass, field
@@ -22,6 +23,9 @@ class State:
 
     owner: Identity
     nodes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    saved: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Per saved state, `nodes` as it was then."""
+
     helpers: list[dict[str, Any]] = field(default_factory=list)
     """Processes at the hub, to be ended with the instance."""
 
@@ -41,6 +45,7 @@ class State:
             record["persistent"],
             Identity(**record["owner"]),
             record["nodes"],
+            record.get("saved", {}),
             record.get("helpers", []),
         )
 
@@ -50,6 +55,7 @@ class State:
             "persistent": self.persistent,
             "owner": self.owner.to_json(),
             "nodes": self.nodes,
+            "saved": self.saved,
             "helpers": self.helpers,
         }
         fresh = self.instance.state.with_suffix(".new")
@@ -64,6 +70,14 @@ class State:
     def is_owner(self) -> bool:
         """Whether the nodes should die with this very process."""
         return not self.persistent and self.owner == identify(os.getpid())
+
+    def remember(self, name: str) -> None:
+        self.saved[name] = copy.deepcopy(self.nodes)
+        self.write()
+
+    def recall(self, name: str) -> None:
+        self.nodes = copy.deepcopy(self.saved.get(name, {}))
+        self.write()
 
     def of(self, node: str) -> dict[str, Any]:
         return self.nodes.setdefault(node, {})

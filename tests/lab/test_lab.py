@@ -178,10 +178,14 @@ def test_save_and_load(lab: Lab) -> None:
     lab.alpha.sh("zfs create tank/state; echo first >/tank/state/file; zpool sync")
     lab.save("first")
     lab.alpha.sh("zfs destroy -r tank/state; echo later >/root/later")
+    lab.alpha.step_clock(3600)
+    lab.alpha.pull_disk(1)
     began = time.monotonic()
     lab.load("first")
     assert time.monotonic() - began < 10
     assert lab.alpha.get("/tank/state/file") == b"first\n"
+    assert health(lab.alpha) == "ONLINE"
+    assert abs(lab.alpha.now() - time.time()) < 5
     assert lab.alpha.sh("test -e /root/later", check=False).returncode == 1
 
 

@@ -10,6 +10,7 @@ allowed), 255 bytes for the whole name including the snapshot.
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from zrepl_py.errors import Refused
 
@@ -56,6 +57,7 @@ def render_tick(tick: TickName) -> str:
     return f"zr_{tick.epoch}_{tick.seq}_{stamp}"
 
 
+@lru_cache(maxsize=16_384)  # every look at a history asks this of every name, again and again
 def parse_tick(text: str) -> TickName | None:
     """The part after the @ → TickName, or None where the snapshot is not one of ours."""
     match = _SNAPSHOT.match(text)

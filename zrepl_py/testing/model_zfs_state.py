@@ -96,6 +96,8 @@ class ModelDataset:
     """It consists of nothing but a first partial receive."""
     receiving: bool = False
     origin: Version | None = None
+    _counted: "tuple[Files, tuple[object, ...], int] | None" = None
+    """What used_bytes last counted, and of what: versions are only ever added or taken away."""
 
     def snapshot(self, name: str) -> Version | None:
         """By name after the @."""
@@ -103,10 +105,14 @@ class ModelDataset:
 
     def used_bytes(self) -> int:
         """Every file once, however many versions have it."""
-        seen = {id(f): len(f.content) for f in self.files.values()}
-        for version in self.snapshots:
-            seen.update((id(f), len(f.content)) for f in version.files.values())
-        return sum(seen.values()) + (self.partial.size_bytes if self.partial else 0)
+        ends = (self.snapshots[0].guid, self.snapshots[-1].guid) if self.snapshots else ()
+        state = (len(self.snapshots), ends)
+        if self._counted is None or self._counted[0] is not self.files or self._counted[1] != state:
+            seen = {id(f): len(f.content) for f in self.files.values()}
+            for version in self.snapshots:
+                seen.update((id(f), len(f.content)) for f in version.files.values())
+            self._counted = (self.files, state, sum(seen.values()))
+        return self._counted[2] + (self.partial.size_bytes if self.partial else 0)
 
 
 @dataclass(slots=True)

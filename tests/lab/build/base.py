@@ -13,20 +13,17 @@ from .versions import Versions
 def make_base(step: Step, archive: Archive, versions: Versions) -> None:
     """Leaves `base.tar`, and `packages` with every version in it."""
     (step.folder / "sources.list").write_text(archive.guest_lines())
-    step.command(
-        *(
-            "mmdebstrap",
-            "--variant=minbase",
-            "--format=tar",
-            f"--include={','.join(GUEST_PACKAGES)}",
-        ),
-        *(f"--dpkgopt=path-exclude={pattern}" for pattern in GUEST_LEAVES_OUT),
+    leave_out = [f"--dpkgopt=path-exclude={pattern}" for pattern in GUEST_LEAVES_OUT]
+    options = [
+        "--variant=minbase",
+        "--format=tar",
+        f"--include={','.join(GUEST_PACKAGES)}",
         '--aptopt=Acquire::Languages "none"',
         # dpkg's caution with fsync is for machines that keep what it installs
         "--dpkgopt=force-unsafe-io",
         '--customize-hook=chroot "$1" dpkg-query -W > packages',
-        *(SUITE, "base.tar", "sources.list"),
-    )
+    ]
+    step.command("mmdebstrap", *options, *leave_out, SUITE, "base.tar", "sources.list")
     installed = dict(
         line.split("\t") for line in (step.folder / "packages").read_text().splitlines()
     )

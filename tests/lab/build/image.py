@@ -30,15 +30,12 @@ def make_image(step: Step, base: Path, site: Path, modules: Path) -> None:
     shutil.copy(GUEST_INIT, root / "usr/sbin/lab-init")
     for folder in ("zr", "var/cache/zr-lab/pycache", "var/lib/zr-lab", "etc/zr"):
         (root / folder).mkdir(parents=True, exist_ok=True)
+    inside = ("chroot", root)
     for user in GUEST_USERS:
-        step.command(
-            *("chroot", root, "useradd", "--system", "--no-create-home"),
-            *("--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin", user),
-        )
-    step.command(
-        *("chroot", root, "python3", "-m", "venv", "--system-site-packages", "--without-pip"),
-        "/opt/zr",
-    )
+        nobody = ("--no-create-home", "--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin")
+        step.command(*inside, "useradd", "--system", *nobody, user)
+    venv = ("-m", "venv", "--system-site-packages", "--without-pip", "/opt/zr")
+    step.command(*inside, "python3", *venv)
     packages = root / f"opt/zr/lib/python{GUEST_PYTHON}/site-packages"
     shutil.copytree(site / "site", packages, dirs_exist_ok=True)
     (packages / "zr-lab.pth").write_text("/run/zr-lab/tree\n")
@@ -47,7 +44,7 @@ def make_image(step: Step, base: Path, site: Path, modules: Path) -> None:
     launcher.chmod(0o755)
     (root / "usr/local/bin/zr").symlink_to("/opt/zr/bin/zr")
     # Only the interpreter of the image writes byte code that it can read.
-    step.command("chroot", root, PYTHON, "-m", "compileall", "-q", f"/{packages.relative_to(root)}")
+    step.command(*inside, PYTHON, "-m", "compileall", "-q", f"/{packages.relative_to(root)}")
     with (step.folder / "root.img").open("wb") as image:
         image.truncate(IMAGE_BYTES)
     step.command("mke2fs", "-q", "-t", "ext4", "-L", "root", "-d", root, "root.img")
