@@ -103,13 +103,7 @@ def wire_pins(config: NodeConfig) -> dict[str, Pin]:
 
 def wire_client(parts: Parts, pin: Pin) -> PeerClient:
     """The way to one peer."""
-    peer = parts.config.peers[pin.node.name]
-    link = parts.config.link
-    limits = Limits(
-        connect_seconds=float(link.connect_seconds),
-        silence_seconds=float(link.stall_seconds),
-        stream_connections=link.streams,
-    )
+    peer, limits = parts.config.peers[pin.node.name], _limits(parts.config)
     where = (peer.endpoint.host, peer.endpoint.port)
     dialled = Dialled(where, pin, _identity(parts.config))
     return PeerClient(
@@ -134,6 +128,7 @@ def wire_server(parts: Parts, receiver: ReceiverPort, pins: list[Pin]) -> PeerSe
         (listen.host, listen.port),
         lambda: hello(parts),
         parts.clock,
+        _limits(parts.config),
         tell=parts.tell,
     )
 
@@ -158,6 +153,17 @@ def _sockets(config: NodeConfig) -> dict[str, PoolSockets]:
         pool: PoolSockets(sockets.zfs, sockets.receive if pool == receiving else None)
         for pool, sockets in config.workers.items()
     }
+
+
+def _limits(config: NodeConfig) -> Limits:
+    """Of both ends: a target gives a dead connection up as soon as a source does."""
+    silence = float(config.link.stall_seconds)
+    return Limits(
+        connect_seconds=float(config.link.connect_seconds),
+        silence_seconds=silence,
+        ping_seconds=min(Limits().ping_seconds, silence / 3),
+        stream_connections=config.link.streams,
+    )
 
 
 def _identity(config: NodeConfig) -> Identity:

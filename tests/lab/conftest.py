@@ -1,4 +1,4 @@
-"""One lab for all tests of the product: booted and prepared once, returned to that state per module.
+"""One lab for all tests of the product: booted and prepared once, returned to that state by each.
 
 `fresh()` gives two nodes that trust each other and have no policy, no datasets and no daemon; it
 costs about a second and a half.
@@ -13,7 +13,7 @@ from . import Lab
 from .site import Site
 
 Fresh = Callable[..., Site]
-QUICK = {'[node]\n': '[node]\nrescan = "5s"\n'}
+QUICK = {"[node]\n": '[node]\nrescan = "5s"\n'}
 LINK = '\n[link]\nstall_timeout = "5s"\nconnect_timeout = "5s"\n'
 
 
@@ -33,9 +33,10 @@ def fresh(prepared: Lab) -> Fresh:
     """fresh(quick=True): the site as after `zr init`; quick looks at pools and links sooner."""
 
     def again(*, quick: bool = True, adapter: str = "libzfs_core") -> Site:
-        for node in prepared.nodes:
-            prepared.state.set_pulled(node, [])
-            prepared.state.add_clock_offset(node, -prepared.state.clock_offset_seconds(node))
+        state = prepared.state
+        for name in prepared.nodes:
+            state.set_pulled(name, [])
+            state.add_clock_offset(name, -state.clock_offset_seconds(name))
         prepared.heal()
         prepared.load("prepared")
         for node in prepared.nodes.values() if quick else ():

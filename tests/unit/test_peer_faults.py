@@ -214,6 +214,22 @@ def test_a_new_stream_takes_over_from_a_lost_one(
     lost.close()
 
 
+def test_a_look_ends_a_lost_stream_first(site: Site, peer: PeerClient, proxy: Proxy) -> None:
+    """A source looks before it sends: the look must not wait until the target finds out."""
+    site.put(lane_of(), full_of(1), BODY)
+    proxy.hold_at = 1_000_000
+    lost = site.client(proxy.port)
+    thread = threading.Thread(target=lambda: failure_of(lost))
+    thread.start()
+    assert site.vault.began.wait(5)
+    peer.observe_replica(lane_of("tank/other"))
+    assert site.vault.cut == []
+    peer.observe_replica(lane_of())
+    assert site.vault.cut == [1]
+    thread.join(10)
+    lost.close()
+
+
 def test_a_commit_of_another_guid_is_not_believed(site: Site, peer: PeerClient) -> None:
     site.put(lane_of(), full_of(1), BODY)
     site.vault.commit_as = 2

@@ -130,7 +130,9 @@ class Lanes:
         return [s for s in self.states.values() if s.lane.dataset == dataset]
 
     def _ask(self, uuid: str, after_seconds: float = 0.0) -> None:
-        state = self.states[uuid]
+        state = self.states.get(uuid)
+        if state is None:
+            return  # its dataset went, or got another lane, while it ran
         ports = {**self.ports, "PeerPort": self._peers[state.lane.target.uuid]}
         self.agenda.start(("lane", uuid), lambda: self.run_lane(uuid), ports, after_seconds)
 

@@ -23,7 +23,7 @@ from zrepl_py.engine.receive import (
     receive_stream,
     store_properties,
 )
-from zrepl_py.errors import Bug, Refused, ZrError
+from zrepl_py.errors import Bug, Passing, Refused, ZrError
 from zrepl_py.events import Event
 from zrepl_py.model.observation import ReplicaView
 from zrepl_py.model.policy import Policy
@@ -67,6 +67,7 @@ class Replicas:
         self._tell = tell
         self._told: dict[tuple[str, str, str], int] = {}
         """(source, group, epoch) → the newest tick that is journalled here."""
+        self._writing: set[tuple[str, str, str]] = set()
         for record in ports["JournalPort"].records("manifest"):
             known: Manifest = decode(Manifest, record["manifest"])
             self._told[record["source"], known.group, known.epoch] = known.seq
@@ -121,9 +122,16 @@ class Replicas:
         key = (source, manifest.group, manifest.epoch)
         if manifest.seq <= self._told.get(key, 0):
             return  # told again after a restart, or because an answer was lost
-        record = {"source": source, "manifest": encode(manifest)}
-        yield from ask(JournalPort.append, "manifest", record)
-        self._told[key] = max(manifest.seq, self._told.get(key, 0))
+        if key in self._writing:
+            # The source gave the first try up, and asks again while the disk is slow.
+            raise Passing("busy", f"An earlier tick of {manifest.group} is still being written.")
+        self._writing.add(key)
+        try:
+            record = {"source": source, "manifest": encode(manifest)}
+            yield from ask(JournalPort.append, "manifest", record)
+        finally:
+            self._writing.discard(key)
+        self._told[key] = manifest.seq
 
     def store_properties(
         self, known: Known, lane: LaneName, properties: Mapping[str, str]

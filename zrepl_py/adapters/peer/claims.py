@@ -29,16 +29,24 @@ class LaneClaims:
 
     def take(self, lane: tuple[str, str], link: Link, settle_seconds: float) -> Claim:
         """Passing(busy) when an earlier receive of the lane does not end in time."""
-        with self._lock:
-            earlier = self._held.get(lane)
-        if earlier is not None:
-            earlier.link.sever()
-            earlier.over.wait(settle_seconds)
+        self.end(lane, settle_seconds)
         with self._lock:
             if lane in self._held:
                 raise Passing("busy", "An earlier stream of this dataset is still ending.")
             claim = self._held[lane] = Claim(link)
             return claim
+
+    def end(self, lane: tuple[str, str], settle_seconds: float) -> None:
+        """Sever the lane's stream, if there is one, and give its receive a moment to end.
+
+        A source asks about a lane only when no stream of it is under way any more, so what is
+        still open here is a connection that only this side has not yet found to be dead.
+        """
+        with self._lock:
+            earlier = self._held.get(lane)
+        if earlier is not None:
+            earlier.link.sever()
+            earlier.over.wait(settle_seconds)
 
     def give_back(self, lane: tuple[str, str], claim: Claim) -> None:
         """The receive has ended. Idempotent."""

@@ -150,6 +150,9 @@ class Session:
 
     def _perform(self, call: Call) -> Answer:
         receiver, source = self._service.receiver, self._source
+        if isinstance(call, AskReplica | AskAbort):
+            lane = (source, call.lane.lane)
+            self._service.claims.end(lane, self._service.limits.settle_seconds)
         if isinstance(call, AskReplica):
             return Answer(receiver.observe_replica(source, call.lane))
         if isinstance(call, AskAbort):
