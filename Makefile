@@ -5,11 +5,14 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 LAB := $(BIN)/python -m tests.lab
 CYCLES ?= 200
+SEEDS ?= 100
+SEED ?= 0
 
-.PHONY: help demo test check format lint types layers unit lab-build lab-test soak clean
+.PHONY: help demo test check format lint types layers unit lab-build lab-test \
+	soak sim sim-fresh mutants clean
 
 help:  ## these lines
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 demo: lab-build  ## the story on two real nodes: record, replicate, delete, restore, crash, read on beta
 	@$(BIN)/python -m tests.lab.demo
@@ -41,6 +44,15 @@ lab-test: $(STAMP)
 
 soak: lab-build  ## CYCLES=200 random crashes, cuts and writes; every common snapshot compared
 	@$(BIN)/python -m tests.lab.soak --cycles $(CYCLES)
+
+sim: $(STAMP)  ## SEED=n: one simulated site, exactly as it was, with its trace
+	@$(BIN)/python -m tests.simulation --seed $(SEED) --trace
+
+sim-fresh: $(STAMP)  ## SEEDS=100 new seeds; what fails becomes a fixed seed
+	@$(BIN)/python -m tests.simulation --fresh $(SEEDS)
+
+mutants: $(STAMP)  ## deliberate bugs, each of which a seed or a test must notice
+	@$(BIN)/python -m tests.simulation.mutants
 
 $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

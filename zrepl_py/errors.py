@@ -2,10 +2,14 @@
 
     ZrError
     ├── Refused   exit 3   we decided not to do it; asking again changes nothing
-    ├── Passing   exit 4   the world will change by itself; the only kind that is retried
+    ├── Passing   exit 4   the world will change by itself; retried soon, with backoff
     ├── Standing  exit 5   a person must change something first
     ├── Corrupt   exit 6   evidence of damage: stop, and keep the evidence
     └── Bug       exit 70  our own promise is broken: crash, let systemd restart
+
+A lane that stands for another reason is looked at again once a minute, by observing both sides:
+a person may have acted, and a dataset must not stay unprotected for want of a restart. Nothing is
+repeated blindly, and what was found is told each time.
 
 (Exit 2 is a wrong call of the command line, exit 0 is success.)
 

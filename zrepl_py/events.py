@@ -1,4 +1,4 @@
-"""The vocabulary of events: what zr says it did, for journald, `zr events` and tests.
+"""The vocabulary of events: what zr says it did, for journald, people and tests.
 
 An event is a stable word plus fields that are plain JSON values. docs/reference/events.md explains
 each word; a test keeps the two lists equal. Events are for people and scripts; nothing in zr
@@ -32,3 +32,4 @@ class Event(StrEnum):
     WORKER_STUCK = "worker-stuck"
     POLICY_LOADED = "policy-loaded"
     DATASET_GONE = "dataset-gone"
+    DATASET_REFUSED = "dataset-refused"

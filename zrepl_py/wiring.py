@@ -64,7 +64,7 @@ class Parts:
 def start_own_workers(config_path: str, user: str, adapter: str) -> Running:
     """The workers of a daemon that root started by hand. Call before any thread exists."""
     config = load_node_config(config_path)
-    entry = pwd.getpwnam(user)
+    entry = find_user(user)
     ensure_run_directory(config.run_dir, entry.pw_gid)
     specs = [
         spec
@@ -72,6 +72,18 @@ def start_own_workers(config_path: str, user: str, adapter: str) -> Running:
         for spec in worker_specs(pool, sockets, allow_uid=entry.pw_uid, adapter=adapter)
     ]
     return start_workers(specs, MachineClock())
+
+
+def find_user(name: str) -> pwd.struct_passwd:
+    """The system's entry of a user. Errors: Standing(no-user)."""
+    try:
+        return pwd.getpwnam(name)
+    except KeyError:
+        raise Standing(
+            "no-user",
+            f"There is no user {name!r}.",
+            "Create it (systemd-sysusers, with systemd/zr.sysusers.conf), or say --user.",
+        ) from None
 
 
 def wire_parts(config_path: str) -> Parts:

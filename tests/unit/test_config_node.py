@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from zrepl_py.config.node import load_node_config
-from zrepl_py.config.values import parse_duration, parse_endpoint, parse_size
+from zrepl_py.config.values import parse_duration, parse_endpoint
 from zrepl_py.errors import Standing
 from zrepl_py.model.config import Endpoint, LinkLimits, PeerConfig, Workers
 
@@ -23,7 +23,6 @@ certificate = "/etc/zr/beta.pem"
 run = "/run/other"
 [link]
 streams = 8
-rate_per_second = "20MiB"
 stall_timeout = "30s"
 [workers.back]
 receive = "/run/back-receive"
@@ -50,7 +49,7 @@ def test_everything_that_can_be_said(tmp_path: Path) -> None:
     assert config.peers == {
         "beta": PeerConfig("beta", Endpoint("10.0.0.2", 7676), "/etc/zr/beta.pem")
     }
-    assert config.link == LinkLimits(8, 20 * 1024**2, 10, 30)
+    assert config.link == LinkLimits(8, 10, 30)
     assert config.workers == {
         "tank": Workers("/run/other/zfs/tank.sock", "/run/other/receive/tank.sock"),
         "back": Workers("/run/other/zfs/back.sock", "/run/back-receive"),
@@ -98,7 +97,6 @@ def test_words_for_numbers() -> None:
     assert [parse_duration(t) for t in ("5s", "1m", "2h", "7d", "4w")] == [
         5, 60, 7200, 604_800, 2_419_200,
     ]  # fmt: skip
-    assert parse_size("1GB") == 10**9
     for wrong in ("host", "host:0", "host:70000", "fd00::1:80", "ho st:1"):
         with pytest.raises(ValueError, match="is not an address"):
             parse_endpoint(wrong)

@@ -29,7 +29,7 @@ def test_a_message_and_its_descriptor_arrive() -> None:
         write_frame(left, {"n": 2**64 - 1, "s": "ü\udcff"}, fd=writer, deadline=soon())
         write_frame(left, [], deadline=soon())
         os.close(writer)
-        frame = read_frame(right, first=soon())
+        frame = read_frame(right, soon())
         assert frame.body == {"n": 2**64 - 1, "s": "ü\udcff"}
         fd = frame.take_fd()
         assert fd is not None
@@ -39,7 +39,7 @@ def test_a_message_and_its_descriptor_arrive() -> None:
         assert os.read(reader, 9) == b"x"
         assert os.read(reader, 9) == b""
         os.close(reader)
-        second = read_frame(right, first=soon())
+        second = read_frame(right, soon())
         assert (second.body, second.fd) == ([], None)
     assert open_descriptors() == before
 
@@ -48,13 +48,13 @@ def test_the_end_between_messages_is_an_end_and_inside_one_is_not() -> None:
     left, right = pair()
     left.close()
     with right, pytest.raises(EOFError):
-        read_frame(right, first=soon())
+        read_frame(right, soon())
     for part in (b"\0", b"\0\0\0\x05ab"):
         left, right = pair()
         left.sendall(part)
         left.close()
         with right, pytest.raises(Corrupt):
-            read_frame(right, first=soon())
+            read_frame(right, soon())
 
 
 @pytest.mark.parametrize("sent", [struct.pack(">I", MAX_FRAME_BYTES + 1), b"\0\0\0\x02{x"])
@@ -63,7 +63,7 @@ def test_what_is_no_frame_is_corrupt(sent: bytes) -> None:
     with left, right:
         left.sendall(sent)
         with pytest.raises(Corrupt) as caught:
-            read_frame(right, first=soon())
+            read_frame(right, soon())
         assert caught.value.reason == "protocol"
 
 
@@ -75,7 +75,7 @@ def test_surplus_descriptors_are_closed(count: int) -> None:
         rights = array.array("i", [0] * count)
         left.sendmsg([b"\0\0\0\x02[]"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
         with pytest.raises(Corrupt):
-            read_frame(right, first=soon())
+            read_frame(right, soon())
     assert open_descriptors() == before
 
 
@@ -83,9 +83,9 @@ def test_deadlines_count_for_the_whole_message() -> None:
     left, right = pair()
     with left, right:
         with pytest.raises(TimeoutError):
-            read_frame(right, first=soon(0.05))
+            read_frame(right, soon(0.05))
         left.sendall(b"\0\0\0\x05a")
         with pytest.raises(TimeoutError):
-            read_frame(right, first=soon(), rest=soon(0.05))
+            read_frame(right, soon(0.05))
         with pytest.raises(TimeoutError):
             write_frame(left, "x" * 10_000_000, deadline=soon(0.1))

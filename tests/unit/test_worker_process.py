@@ -157,6 +157,21 @@ def test_a_killed_warden_leaves_no_worker_behind(tmp_path: Path) -> None:
     running.stop()
 
 
+@pytest.mark.parametrize("killed", [True, False])
+def test_a_lost_warden_is_told_but_not_one_that_was_stopped(tmp_path: Path, killed: bool) -> None:
+    specs = [WorkerSpec(str(tmp_path / "zfs.sock"), argv(tmp_path / "zfs.sock", "worker", "stdin"))]
+    running = start_workers(specs, MachineClock(), deadline_seconds=20)
+    lost = threading.Event()
+    running.watch(lost.set)
+    if killed:
+        running.process.kill()
+    else:
+        running.stop()
+    assert lost.wait(5 if killed else 0.5) is killed
+    wait_until(lambda: not (tmp_path / "zfs.sock").exists())
+    running.stop()
+
+
 def test_workers_that_do_not_start_are_reported(tmp_path: Path) -> None:
     specs = [WorkerSpec(str(tmp_path / "zfs.sock"), argv(tmp_path / "zfs.sock", "fails"))]
     with pytest.raises(Standing) as caught:

@@ -71,6 +71,19 @@ def test_every_verb_says_the_same_through_the_socket(tmp_path: Path) -> None:
         remote.close()
 
 
+def test_a_connection_that_rested_for_long_is_as_good_as_new(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The deadline of a message begins with the message: policies tick once a minute or an hour."""
+    monkeypatch.setattr("zrepl_py.adapters.worker.server._MESSAGE_SECONDS", 0.05)
+    with running(tmp_path, SmallZfs()):
+        remote = proxy(tmp_path)
+        for _ in range(3):
+            assert remote.observe_pool("tank").guid == BIG
+            time.sleep(0.2)
+        remote.close()
+
+
 def test_nothing_to_do_asks_nobody() -> None:
     remote = WorkerZfs({})
     assert remote.observe_holds([]) == {}

@@ -23,6 +23,6 @@ class EventLog:
     def tell(self, event: Event, **fields: Any) -> None:
         """Write one event."""
         at = datetime.fromtimestamp(self._clock.now(), UTC).isoformat(timespec="milliseconds")
-        line = json.dumps({"at": at, "event": event.value, **fields}, ensure_ascii=False)
+        line = json.dumps({**fields, "at": at, "event": event.value}, ensure_ascii=False)
         with self._lock:
             print(line, file=sys.stderr, flush=True)

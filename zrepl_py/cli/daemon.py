@@ -2,7 +2,6 @@
 units of their own; started by hand as root it starts the workers itself and gives its rights up."""
 
 import os
-import pwd
 import signal
 import threading
 
@@ -11,8 +10,8 @@ import click
 from zrepl_py.cli.options import config_option
 from zrepl_py.daemon.assemble import assemble_service
 from zrepl_py.daemon.ending import Ending
-from zrepl_py.errors import Standing
-from zrepl_py.wiring import start_own_workers
+from zrepl_py.errors import Passing
+from zrepl_py.wiring import find_user, start_own_workers
 
 
 @click.command()
@@ -37,6 +36,7 @@ def daemon(config: str, user: str, adapter: str) -> None:
     try:
         if workers is not None:
             become(user)
+            workers.watch(lambda: ending.fail(_lost_workers()))
         threading.excepthook = lambda failed: ending.fail(failed.exc_value or SystemExit())
         assemble_service(config, ending).run()
     finally:
@@ -46,14 +46,17 @@ def daemon(config: str, user: str, adapter: str) -> None:
         raise ending.error
 
 
+def _lost_workers() -> Passing:
+    return Passing(
+        "worker-gone",
+        "The warden, which keeps this daemon's workers running, has ended, and they with it.",
+        "Start `zr daemon` again; under systemd (zr.service) workers are units of their own.",
+    )
+
+
 def become(user: str) -> None:
     """Give root's rights up for good. Errors: Standing(no-user)."""
-    try:
-        entry = pwd.getpwnam(user)
-    except KeyError:
-        raise Standing(
-            "no-user", f"There is no user {user!r}.", "Create it, or say --user."
-        ) from None
+    entry = find_user(user)
     os.setgroups([])
     os.setgid(entry.pw_gid)
     os.setuid(entry.pw_uid)

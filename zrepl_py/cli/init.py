@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from zrepl_py.adapters.files import ensure_directory, write_atomically
+from zrepl_py.adapters.files import ensure_directory, sync_directory, write_atomically
 from zrepl_py.adapters.host.prepare import (
     ensure_replica_parent,
     ensure_run_directory,
@@ -20,7 +20,7 @@ from zrepl_py.adapters.peer.certificates import Identity, ensure_identity, parse
 from zrepl_py.adapters.state import NodeState, load_state, store_state
 from zrepl_py.cli.options import config_option, dry_run_option
 from zrepl_py.config.node import load_node_config
-from zrepl_py.errors import Refused, Standing
+from zrepl_py.errors import Refused, Standing, ZrError
 from zrepl_py.model.config import NodeConfig
 from zrepl_py.model.names import Epoch
 from zrepl_py.model.site import Node
@@ -67,7 +67,7 @@ def init(
     if path.exists():
         click.echo(f"{path} is there already and stays as it is.")
     else:
-        write_atomically(config, text.encode(), mode=0o644)
+        write_checked(config, text)
         click.echo(f"wrote {path}")
     node = load_node_config(config)
     for folder in (node.policy_dir, str(path.parent / "peers")):
@@ -81,6 +81,19 @@ def init(
         f"Node {me.name} is {me.uuid}. Its certificate is {node.certificate}: copy it to the other "
         "node and run there: zr trust FILE"
     )
+
+
+def write_checked(config: str, text: str) -> None:
+    """The file appears only if the daemon would accept it. Errors: Standing(config)."""
+    draft = f"{config}.new"
+    write_atomically(draft, text.encode(), mode=0o644)
+    try:
+        load_node_config(draft)
+    except ZrError:
+        os.unlink(draft)
+        raise
+    os.rename(draft, config)
+    sync_directory(str(Path(config).parent))
 
 
 def ensure_node(node: NodeConfig) -> Node:

@@ -9,33 +9,27 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-import click
-
-from zrepl_py import __version__
-from zrepl_py.cli.daemon import daemon
-from zrepl_py.cli.init import init, trust
-from zrepl_py.cli.policy import policy
-from zrepl_py.cli.restore import restore
-from zrepl_py.cli.status import replicate, snapshot, status
-from zrepl_py.errors import ZrError
-
 INTERRUPTED = 130
-
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__, prog_name="zr")
-def zr() -> None:
-    """Continuous ZFS replication and backup for two nodes."""
-
-
-for command in (init, trust, daemon, status, snapshot, replicate, restore, policy):
-    zr.add_command(command)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run `zr`; ends the process with its exit code."""
     try:
-        code = zr.main(args=list(argv) if argv is not None else None, standalone_mode=False)
+        _run(list(argv) if argv is not None else None)
+    except KeyboardInterrupt:  # also while modules are being loaded
+        print("zr: interrupted; nothing was left half-done.", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+
+
+def _run(argv: list[str] | None) -> None:
+    # Loaded here and not above, so that a Ctrl-C during these tenths of a second is caught too.
+    import click
+
+    from zrepl_py.cli.commands import zr
+    from zrepl_py.errors import ZrError
+
+    try:
+        code = zr.main(args=argv, standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except ZrError as error:
         print(f"zr: {error}", file=sys.stderr)
@@ -46,9 +40,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(2)
-    except (click.Abort, KeyboardInterrupt):
-        print("zr: interrupted; nothing was left half-done.", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+    except click.Abort:
+        raise KeyboardInterrupt from None
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)

@@ -12,7 +12,7 @@ from zrepl_py.adapters.control import call
 from zrepl_py.cli.options import config_option, json_option
 from zrepl_py.config.node import load_node_config
 from zrepl_py.daemon.service import CONTROL_SOCKET
-from zrepl_py.errors import Passing
+from zrepl_py.errors import Passing, Refused
 
 POLL_SECONDS = 0.2
 
@@ -50,6 +50,8 @@ def status(config: str, as_json: bool) -> None:
     for group in facts["groups"]:
         for pattern in group["missing"]:
             click.echo(f"\nPolicy {group['policy']} names {pattern}, which does not exist.")
+        for dataset, why in group["refused"].items():
+            click.echo(f"\n{dataset} is NOT protected: {why}")
     replicas = [(r["source"], r["dataset"], r["newest"] or "unknown") for r in facts["replicas"]]
     if replicas:
         click.echo()
@@ -61,11 +63,10 @@ def status(config: str, as_json: bool) -> None:
 
 
 def _render_lane(lane: dict[str, Any]) -> str:
-    if lane["conflict"]:
-        return "conflict"
-    if lane["committed"] is None:
-        return "no copy yet"
-    return "in sync" if lane["in_sync"] else f"{lane['lag_seconds']} s behind"
+    words = {"in-sync": "in sync", "no-copy": "no copy yet", "unknown": "not asked yet"}
+    return words.get(lane["state"]) or (
+        f"{lane['lag_seconds']} s behind" if lane["state"] == "behind" else "conflict"
+    )
 
 
 def print_table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
@@ -85,7 +86,7 @@ def snapshot(config: str, policy: str | None) -> None:
     Example: zr snapshot
     """
     ticked = ask_daemon(config, "snapshot", policy=policy)
-    click.echo(f"Asked for a snapshot of {', '.join(ticked)}; `zr events` and the log show it.")
+    click.echo(f"Asked for a snapshot of {', '.join(ticked)}; journalctl -u zr shows it.")
 
 
 @click.command()
@@ -101,6 +102,12 @@ def replicate(config: str, timeout_seconds: int) -> None:
     deadline = Deadline(clock, timeout_seconds)
     while True:
         lanes = ask_daemon(config, "status")["lanes"]
+        if not lanes:
+            raise Refused(
+                "no-lanes",
+                "This node has nothing to send: no policy names it as the source of a peer.",
+                "Look at `zr policy check`, and at `targets` and `source` there.",
+            )
         behind = [lane for lane in lanes if not lane["in_sync"]]
         if not behind:
             click.echo(f"{len(lanes)} datasets are in sync.")

@@ -1,13 +1,13 @@
 """/etc/zr/zr.toml → NodeConfig. docs/formats/node-config.md is the specification.
 
 Raises Standing(config) with every problem found. Reads one file and changes nothing; it neither
-opens the keys that the file names nor looks whether pools exist (`zr doctor` does).
+opens the keys that the file names nor looks whether pools exist.
 """
 
 from pathlib import Path
 
 from zrepl_py.config.reading import Problems, Reader, open_reader
-from zrepl_py.config.values import parse_duration, parse_endpoint, parse_size
+from zrepl_py.config.values import parse_duration, parse_endpoint
 from zrepl_py.errors import Refused, Standing
 from zrepl_py.model.config import Endpoint, LinkLimits, NodeConfig, PeerConfig, Workers
 from zrepl_py.model.names import check_dataset_name
@@ -123,10 +123,8 @@ def _read_workers(reader: Reader, pools: tuple[str, ...], run_dir: str) -> dict[
 
 def _read_link(reader: Reader) -> LinkLimits:
     usual = LinkLimits()
-    rate = reader.parsed("rate_per_second", parse_size, 0)
     limits = LinkLimits(
         streams=reader.number("streams", usual.streams, 1, 64),
-        bytes_per_second=rate or None,
         connect_seconds=reader.parsed("connect_timeout", parse_duration, usual.connect_seconds),
         stall_seconds=reader.parsed("stall_timeout", parse_duration, usual.stall_seconds),
     )

@@ -1,4 +1,4 @@
-"""Words of the configuration that stand for numbers: `5s`, `10%`, `20MiB`, `0.0.0.0:7676`.
+"""Words of the configuration that stand for numbers: `5s`, `10%`, `0.0.0.0:7676`.
 
 Each parse_ raises ValueError with one sentence that says what was expected; config/reading.py adds
 file and key. parse(render(x)) == x.
@@ -11,13 +11,7 @@ from zrepl_py.model.config import Endpoint
 _DURATION = re.compile(r"([0-9]{1,9})\s?([smhdw])\Z")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _PERCENT = re.compile(r"([0-9]{1,3})\s?%\Z")
-_SIZE = re.compile(r"([0-9]{1,12})\s?([KMGT]i?B|B)\Z")
 _ENDPOINT = re.compile(r"(?:\[([0-9A-Fa-f:.%a-z]+)\]|([A-Za-z0-9._-]+)):([0-9]{1,5})\Z")
-_BYTES = {
-    "B": 1,
-    **{f"{unit}iB": 1024 ** (n + 1) for n, unit in enumerate("KMGT")},
-    **{f"{unit}B": 1000 ** (n + 1) for n, unit in enumerate("KMGT")},
-}
 CENTURY_SECONDS = 100 * 366 * 86_400
 
 
@@ -36,15 +30,6 @@ def parse_percent(text: str) -> int:
     if match is None or int(match[1]) > 90:
         raise ValueError(f'{text!r} is not a share like "10%" (from 0% to 90%)')
     return int(match[1])
-
-
-def parse_size(text: str) -> int:
-    """`20MiB`, `1GB` → bytes, at least 1."""
-    match = _SIZE.match(text)
-    size = int(match[1]) * _BYTES[match[2]] if match else 0
-    if size < 1:
-        raise ValueError(f"{text!r} is not a size like 500KiB or 20MiB")
-    return size
 
 
 def parse_endpoint(text: str) -> Endpoint:

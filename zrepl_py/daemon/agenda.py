@@ -9,6 +9,7 @@ share needs no locks of its own.
 import heapq
 import threading
 from collections.abc import Callable, Hashable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 from zrepl_py.engine.commands import Engine, run
@@ -21,10 +22,17 @@ T = TypeVar("T")
 class Agenda:
     """Threads that run keyed jobs when they are due."""
 
-    def __init__(self, clock: ClockPort, threads: int, failed: Callable[[BaseException], None]):
+    def __init__(
+        self,
+        clock: ClockPort,
+        threads: int,
+        failed: Callable[[BaseException], None],
+        monitor: AbstractContextManager[Any] | None = None,
+    ) -> None:
+        """`monitor`: that of another agenda, whose engines share state with those of this one."""
         self._clock = clock
         self._failed = failed
-        self.monitor = threading.RLock()
+        self.monitor: AbstractContextManager[Any] = monitor or threading.RLock()
         """Held by whoever reads or changes what engines share; never for long."""
         self._changed = threading.Condition()
         self._heap: list[tuple[float, int, Hashable]] = []

@@ -16,8 +16,9 @@ from zrepl_py.model.site import Manifest
 from zrepl_py.ports.journal import Json
 from zrepl_py.wiring import Parts, wire_client, wire_parts, wire_pins, wire_server
 
-SPARE_THREADS = 4
-"""Beside the streams: ticks, pruning, manifests, the watchdog."""
+TICK_THREADS = 4
+"""For ticks, pruning and the watchdog: never for what waits for a peer."""
+MANIFEST_THREADS = 1
 
 
 def assemble_service(config_path: str, ending: Ending) -> Service:
@@ -25,7 +26,10 @@ def assemble_service(config_path: str, ending: Ending) -> Service:
     parts = wire_parts(config_path)
     config, node, log = parts.config, parts.state.node, parts.log
     pins = wire_pins(config)
-    agenda = Agenda(parts.clock, config.link.streams + SPARE_THREADS, ending.fail)
+    agenda = Agenda(parts.clock, TICK_THREADS, ending.fail)
+    # Lanes have threads of their own: a peer that does not answer must not make a tick late.
+    streams = config.link.streams + MANIFEST_THREADS
+    lanes_agenda = Agenda(parts.clock, streams, ending.fail, agenda.monitor)
     source = Source(
         node=node,
         epoch=parse_epoch(parts.state.epoch),
@@ -34,6 +38,7 @@ def assemble_service(config_path: str, ending: Ending) -> Service:
         ports=parts.ports(),
         clock=parts.clock,
         agenda=agenda,
+        lanes_agenda=lanes_agenda,
         tell=log.tell,
         rescan_seconds=config.rescan_seconds,
         journalled=_journalled(parts),
@@ -51,7 +56,16 @@ def assemble_service(config_path: str, ending: Ending) -> Service:
     server = wire_server(parts, receiver, list(pins.values()))
     control = Path(config.run_dir) / CONTROL_SOCKET
     return Service(
-        node, source, receiver, server, agenda, parts.clock, log, parts.zfs, control, ending
+        node,
+        source,
+        receiver,
+        server,
+        (agenda, lanes_agenda),
+        parts.clock,
+        log,
+        parts.zfs,
+        control,
+        ending,
     )
 
 

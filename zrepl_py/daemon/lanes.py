@@ -14,7 +14,7 @@ from zrepl_py.core.retention import would_drop_on_target
 from zrepl_py.engine.commands import Agenda, Engine
 from zrepl_py.engine.group import Group
 from zrepl_py.engine.lane import LaneResult, carry_properties, replicate_lane
-from zrepl_py.errors import Bug, Passing, Refused, ZrError
+from zrepl_py.errors import Bug, Passing, ZrError
 from zrepl_py.events import Event
 from zrepl_py.model.history import History, Snapshot
 from zrepl_py.model.plan import Conflict, NothingToSend, Skipped
@@ -27,6 +27,11 @@ Tell = Callable[..., None]
 """tell(event, **fields): see events.py."""
 RETRY_SECONDS = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 STANDING_SECONDS = 60.0
+LOOK_SECONDS = 3600.0
+"""A lane with nothing to send looks at its target all the same, after so long: a replica that is
+gone there (a pool made anew, a person's mistake) must not be called safe for ever."""
+STAYING = ("lane-mismatch", "bad-name", "target-exists")
+"""Reasons for which a target refuses a lane until a person acts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +53,10 @@ class LaneState:
     parent: str | None
     """uuid of the nearest selected ancestor's lane: its replica must exist before ours can."""
     view: LaneView | None = None
+    looked_at: float = 0.0
+    """Monotonic moment at which both sides were last observed."""
     replica_exists: bool = False
-    """The target was once seen to have at least one snapshot."""
+    """The target was last seen to have at least one snapshot."""
     properties: Mapping[str, str] | None = None
     """Those that the target was told; None: it must be told."""
     look_at_properties: bool = True
@@ -61,11 +68,14 @@ class LaneState:
     committed_at: float | None = None
     transfers: int = 0
 
+    remembered_pins: frozenset[int] = frozenset()
+    """What it needed when it was last known: unknown is unsafe."""
+
     @property
     def pins(self) -> frozenset[int]:
         """guids that this lane needs on the source: base, in flight, resumable."""
         if self.view is None:
-            return frozenset()
+            return self.remembered_pins
         replica, guids = self.view.replica, set(self.view.held)
         base = newest_own(replica.history)
         if base is not None:
@@ -140,13 +150,22 @@ class Lanes:
         """Run one lane once; errors are remembered, told and retried, never raised."""
         state = self.states.get(uuid)
         history = self.history_of(state.lane.dataset) if state else None
-        if state is None or history is None or not self._may_start(state):
+        if state is None or history is None:
+            return
+        if not self._may_start(state):
+            state.failures = 0  # every tick may ask again, and the parent's commit will
             return
         view = state.view
-        if view is not None:
+        if self.clock.monotonic() - state.looked_at >= LOOK_SECONDS:
+            view = None
+        if view is None:
+            state.looked_at = self.clock.monotonic()
+            state.properties, state.look_at_properties = None, True
+        else:
             view = replace(view, source=replace(view.source, snapshots=history.snapshots))
         try:
-            result = yield from replicate_lane(state.lane, view, self._skip_rule(state.keep))
+            lane = replace(state.lane, parent=self._parent_to_wait_for(state))
+            result = yield from replicate_lane(lane, view, self._skip_rule(state.keep))
             if state.look_at_properties and result.view.replica.history.snapshots:
                 state.properties = yield from carry_properties(state.lane, state.properties)
                 state.look_at_properties = False
@@ -160,16 +179,21 @@ class Lanes:
     def _may_start(self, state: LaneState) -> bool:
         """A parent's first, full stream cannot be received over a placeholder made for a child. But
         a parent that is refused for good must not keep its children unprotected."""
+        parent = self.states.get(self._parent_to_wait_for(state))
+        return parent is None or parent.replica_exists
+
+    def _parent_to_wait_for(self, state: LaneState) -> str:
         parent = self.states.get(state.parent) if state.parent else None
-        refused = parent is not None and isinstance(parent.error, Refused)
-        return parent is None or parent.replica_exists or refused
+        refused = parent is not None and parent.error and parent.error.reason in STAYING
+        return state.parent or "" if parent is not None and not refused else ""
 
     def _skip_rule(self, keep: Keep) -> Callable[..., tuple[Skipped, ...]]:
         return lambda pending, replica: would_drop_on_target(pending, replica, keep)
 
     def _succeeded(self, uuid: str, state: LaneState, result: LaneResult) -> None:
         state.view, state.conflict, state.error, state.failures = result.view, None, None, 0
-        state.replica_exists |= bool(result.view.replica.history.snapshots)
+        state.remembered_pins = state.pins
+        state.replica_exists = bool(result.view.replica.history.snapshots)
         lane = {"dataset": state.lane.dataset, "target": state.lane.target.name}
         if result.conflict is not None and not isinstance(result.conflict, NothingToSend):
             state.conflict, state.view, state.failures = result.conflict, None, 1
@@ -183,25 +207,34 @@ class Lanes:
         if result.skipped:
             first, count = result.skipped[0], len(result.skipped)
             self.tell(Event.SNAPSHOTS_SKIPPED, **lane, count=count, why=first.why)
-        newest = newest_own(result.view.replica.history)
-        if newest is not None:
-            state.committed, state.committed_at = newest, self.clock.now()
+        state.committed = newest_own(result.view.replica.history)
+        state.committed_at = self.clock.now() if state.committed is not None else None
         if result.committed:
             state.transfers += len(result.committed)
             last, count = result.committed[-1], len(result.committed)
             self.tell(Event.LANE_COMMITTED, **lane, snapshot=last.name, count=count)
-            for child, other in self.states.items():
-                if other.parent == uuid and not other.failures:
-                    self._ask(child)
+        for child, other in self.states.items():
+            if other.parent == uuid and not other.replica_exists:
+                self._ask(child)
+
+    def _look_again(self, uuid: str | None) -> None:
+        """What was believed of this lane's replica is wrong."""
+        state = self.states.get(uuid) if uuid else None
+        if state is not None:
+            state.view, state.replica_exists = None, False
+            self._ask(state.lane.uuid)
 
     def _failed(self, uuid: str, state: LaneState, error: ZrError) -> None:
-        state.view, state.error, state.properties = None, error, None
-        state.look_at_properties = True
+        state.remembered_pins |= state.pins
+        state.view, state.error = None, error
         retries = RETRY_SECONDS if isinstance(error, Passing) else (STANDING_SECONDS,)
         delay = retries[min(state.failures, len(retries) - 1)]
         state.failures += 1
         if not isinstance(error, Passing):
             self.doubt(state.group)
+        if error.reason == "parent-missing":
+            state.replica_exists = False
+            self._look_again(state.parent)
         self.tell(
             Event.LANE_FAILED,
             dataset=state.lane.dataset,

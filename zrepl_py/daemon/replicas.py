@@ -26,7 +26,7 @@ from zrepl_py.engine.receive import (
 from zrepl_py.errors import Bug, Passing, Refused, ZrError
 from zrepl_py.events import Event
 from zrepl_py.model.observation import ReplicaView
-from zrepl_py.model.policy import Policy
+from zrepl_py.model.policy import Keep, Limits, Policy
 from zrepl_py.model.site import Manifest
 from zrepl_py.model.wire import Begin, Committed, LaneName
 from zrepl_py.ports.journal import JournalPort
@@ -90,7 +90,9 @@ class Replicas:
         try:
             replica = yield from self._replica(known, begin.lane)
             known.replica = None  # until it is known how this ends
-            yield from prepare_receive(known.place, replica.name, begin)
+            policy = self._policy_of(known)
+            limits = policy.limits if policy else Limits()
+            yield from prepare_receive(known.place, replica.name, begin, limits)
         except ZrError as error:
             self._refused(begin, error)
             raise
@@ -100,12 +102,12 @@ class Replicas:
         """See ReceiverPort.receive; the first command takes over `fd`."""
         before = replica.view.history
         try:
-            landed = yield from receive_stream(known.place, replica.name, begin, fd, before)
+            landed = yield from receive_stream(known.place, replica, begin, fd)
         except ZrError as error:
             self._refused(begin, error)
             raise
         after = replace(before, snapshots=(*before.snapshots, landed))
-        known.replica = Replica(replica.name, ReplicaView(True, after))
+        known.replica = Replica(replica.name, ReplicaView(True, after), marked=True)
         self._tell(Event.RECEIVED, dataset=begin.lane.dataset, snapshot=begin.to_name)
         return Committed(landed.guid, landed.createtxg)
 
@@ -153,14 +155,15 @@ class Replicas:
 
     def _prune(self, known: Known) -> Engine[None]:
         policy = self._policy_of(known)
-        if policy is None or known.replica is None or self._name not in policy.keep:
+        if policy is None or known.replica is None:
             return
         name, view = known.replica.name, known.replica.view
         newest = newest_own(view.history)
         pins = {newest.guid: ("last common base",)} if newest else {}
         if view.resume is not None:
             pins[view.resume.from_guid] = ("base of a partial receive",)
-        verdicts = judge(view.history, policy.keep[self._name], policy.limits, pins)
+        keep = policy.keep.get(self._name, Keep())
+        verdicts = judge(view.history, keep, policy.limits, pins)
         doomed = tuple(v.snapshot for v in verdicts if not v.keep)
         if not doomed:
             return
@@ -168,7 +171,8 @@ class Replicas:
         outcomes = yield from prune({name: doom})
         gone = {o.name for o in outcomes if o.destroyed or o.cause == "gone"}
         kept = tuple(s for s in view.history.snapshots if f"{name}@{s.name}" not in gone)
-        known.replica = Replica(name, replace(view, history=replace(view.history, snapshots=kept)))
+        history = replace(view.history, snapshots=kept)
+        known.replica = replace(known.replica, view=replace(view, history=history))
         left = [f"{o.name}: {o.cause}" for o in outcomes if not o.destroyed]
         self._tell(Event.PRUNED, dataset=name, destroyed=len(gone), left=left[:5])
 

@@ -33,7 +33,8 @@ class Service:
     source: Source
     receiver: Receiver
     server: PeerServer | None
-    agenda: Agenda
+    agendas: tuple[Agenda, Agenda]
+    """For ticks, and for lanes; they share a monitor."""
     clock: ClockPort
     log: EventLog
     zfs: Any
@@ -43,7 +44,7 @@ class Service:
     def run(self) -> None:
         """Serve until it should end; then finish what can be finished soon, and return."""
         schedule = Schedule(
-            self.source.cadences, self.source.start_tick, self.clock, self.agenda, self.log.tell
+            self.source.cadences, self.source.start_tick, self.clock, self.agendas[0], self.log.tell
         )
         verbs: dict[str, Verb] = {
             "status": self.status,
@@ -55,7 +56,7 @@ class Service:
             self.server.start()
         control = ControlServer(self.control_path, verbs)
         schedule.start()
-        self.agenda.ask("prune-replicas", self._prune_replicas, PRUNE_SECONDS)
+        self.agendas[0].ask("prune-replicas", self._prune_replicas, PRUNE_SECONDS)
         self.log.tell(Event.DAEMON_STARTED, node=self.node.name, uuid=self.node.uuid)
         for policy in sorted({key[0] for key in self.source.policies}):
             self.log.tell(Event.POLICY_LOADED, policy=policy)
@@ -69,14 +70,14 @@ class Service:
             control.close()
             if self.server is not None:
                 self.server.stop()
-            whole = self.agenda.stop(STOP_SECONDS)
+            stopped = [agenda.stop(STOP_SECONDS) for agenda in self.agendas]
             error = self.ending.error
             why = {"reason": error.reason, "message": str(error)} if error else {}
-            self.log.tell(Event.DAEMON_STOPPED, node=self.node.name, whole=whole, **why)
+            self.log.tell(Event.DAEMON_STOPPED, node=self.node.name, whole=all(stopped), **why)
 
     def status(self) -> dict[str, Any]:
         """See daemon/status.py."""
-        with self.agenda.monitor:
+        with self.agendas[0].monitor:
             return describe(self.node, self.source, self.receiver.replicas, self.clock)
 
     def counters(self) -> dict[str, dict[str, int]]:
@@ -96,9 +97,9 @@ class Service:
 
     def replicate(self) -> None:
         """Let every lane look now, also those that wait after a failure."""
-        with self.agenda.monitor:
+        with self.agendas[0].monitor:
             self.source.lanes.wake_all()
 
     def _prune_replicas(self) -> None:
         self.receiver.prune()
-        self.agenda.ask("prune-replicas", self._prune_replicas, PRUNE_SECONDS)
+        self.agendas[0].ask("prune-replicas", self._prune_replicas, PRUNE_SECONDS)

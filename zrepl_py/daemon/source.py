@@ -46,23 +46,26 @@ class Source:
         rescan_seconds: float,
         journalled: Sequence[Manifest] = (),
         reserved: Sequence[str] = (),
+        lanes_agenda: Agenda | None = None,
     ) -> None:
         """`journalled`: the ticks of an earlier run, oldest first. Their numbers are not given
         again, and the newest are told once more, for the targets may not have heard of them.
+        `lanes_agenda`: for what waits for peers, so that ticks do not.
         `reserved`: datasets that are never selected, nor what is below: replicas of others."""
         self._reserved = tuple(reserved)
+        waiting = lanes_agenda or agenda
         self.node, self.epoch = node, epoch
         self.groups: dict[GroupKey, Group] = {}
         self.policies = {
             (p.name, pool): p for p in policies if p.source == node.name for pool in pools_of(p)
         }
-        self.lanes = Lanes(node, ports, clock, agenda, tell, self.history_of, self._doubt)
+        self.lanes = Lanes(node, ports, clock, waiting, tell, self.history_of, self._doubt)
         self.last_tick: dict[GroupKey, float] = {}
         """Group → monotonic moment of its last tick that succeeded."""
         self.manifests: dict[GroupKey, Manifest] = {}
         """Group → what its last tick said."""
         self._targets = {t.node.name: t for t in targets}
-        self._unsent = {n: Manifests(t.node, t.port, agenda) for n, t in self._targets.items()}
+        self._unsent = {n: Manifests(t.node, t.port, waiting) for n, t in self._targets.items()}
         self._ports, self._clock, self._agenda, self._tell = ports, clock, agenda, tell
         self._seq = max((manifest.seq for manifest in journalled), default=0)
         for unsent in self._unsent.values():
@@ -124,6 +127,9 @@ class Source:
         self._scanned[key] = self._clock.monotonic()
         for dataset in (before.members.keys() if before else set()) - observed.members.keys():
             self._tell(Event.DATASET_GONE, dataset=dataset, group=key[0])
+        for dataset in observed.refused.keys() - (before.refused.keys() if before else set()):
+            message = observed.refused[dataset]
+            self._tell(Event.DATASET_REFUSED, dataset=dataset, group=key[0], message=message)
         names = observed.policy.targets
         self.lanes.ensure(observed, [self._targets[n] for n in names if n in self._targets])
         return observed
@@ -143,7 +149,7 @@ class Source:
         self.manifests[key] = result.manifest
         seq, at = result.manifest.seq, result.manifest.at
         counts = {"taken": len(result.taken), "members": len(group.members)}
-        self._tell(Event.TICK_TAKEN, group=key[0], pool=key[1], seq=seq, at=at, **counts)
+        self._tell(Event.TICK_TAKEN, group=key[0], pool=key[1], seq=seq, tick_at=at, **counts)
         for name in group.policy.targets:
             if name in self._targets:
                 self._unsent[name].add([result.manifest])
@@ -151,7 +157,7 @@ class Source:
     def prune(self, key: GroupKey) -> Engine[None]:
         """Destroy what nobody votes for in one group. Errors are told."""
         group = self.groups.get(key)
-        if group is None or self.node.name not in group.policy.keep:
+        if group is None:
             return
         dooms = {n: d for n, m in group.members.items() if (d := self._doom(group, n, m))}
         try:

@@ -7,8 +7,10 @@ from typing import Any
 from zrepl_py import __version__
 from zrepl_py.core.diff import explain_conflict, newest_own
 from zrepl_py.daemon.lanes import LaneState
+from zrepl_py.daemon.loss import render_loss
 from zrepl_py.daemon.replicas import Replicas
-from zrepl_py.daemon.source import Source
+from zrepl_py.daemon.source import GroupKey, Source
+from zrepl_py.model.history import EMPTY, History, Snapshot
 from zrepl_py.model.names import parse_tick
 from zrepl_py.model.site import Node
 from zrepl_py.ports.clock import ClockPort
@@ -23,8 +25,9 @@ def describe(node: Node, source: Source, replicas: Replicas, clock: ClockPort) -
         {
             "policy": key[0],
             "pool": key[1],
-            "members": sorted(source.groups[key].members) if key in source.groups else [],
+            "members": _members(source, key),
             "missing": list(source.groups[key].missing) if key in source.groups else [],
+            "refused": dict(source.groups[key].refused) if key in source.groups else {},
             "every_seconds": policy.every_seconds,
             "seq": source.manifests[key].seq if key in source.manifests else None,
             "tick_age_seconds": round(monotonic - source.last_tick[key], 1)
@@ -45,32 +48,40 @@ def describe(node: Node, source: Source, replicas: Replicas, clock: ClockPort) -
         }
         for known in replicas.lanes.values()
     ]
+    sent = {lane["dataset"] for lane in lanes}
+    members = {name for key in source.policies for name in _members(source, key)}
     return {
         "format": FORMAT,
         "version": __version__,
         "node": node.name,
         "uuid": node.uuid,
-        "sentence": sentence(lanes, groups),
+        "sentence": render_loss(lanes, groups, sorted(members - sent)),
         "groups": groups,
         "lanes": lanes,
         "replicas": kept,
+        "unsent": sorted(members - sent),
     }
 
 
+def _members(source: Source, key: GroupKey) -> list[str]:
+    return sorted(source.groups[key].members) if key in source.groups else []
+
+
 def _describe_lane(source: Source, state: LaneState, now: float) -> dict[str, Any]:
-    history = source.history_of(state.lane.dataset)
-    newest = newest_own(history) if history else None
-    committed = state.committed
-    in_sync = committed is not None and newest is not None and committed.guid == newest.guid
-    tick = parse_tick(committed.name) if committed else None
+    history = source.history_of(state.lane.dataset) or EMPTY
+    newest, committed = newest_own(history), state.committed
+    word = _judge_lane(state, newest)
+    oldest = _oldest_missing(history, committed) if word == "behind" else None
+    tick = parse_tick(oldest.name) if oldest else None
     return {
         "lane": state.lane.uuid,
         "dataset": state.lane.dataset,
         "target": state.lane.target.name,
         "newest": newest.name if newest else None,
         "committed": committed.name if committed else None,
-        "in_sync": in_sync,
-        "lag_seconds": 0 if in_sync else (round(now - tick.at) if tick else None),
+        "state": word,
+        "in_sync": word == "in-sync",
+        "lag_seconds": max(0, round(now - tick.at)) if tick else (0 if word == "in-sync" else None),
         "transfers": state.transfers,
         "failures": state.failures,
         "conflict": explain_conflict(state.conflict) if state.conflict else None,
@@ -80,26 +91,17 @@ def _describe_lane(source: Source, state: LaneState, now: float) -> dict[str, An
     }
 
 
-def sentence(lanes: list[dict[str, Any]], groups: list[dict[str, Any]]) -> str:
-    """What would be lost if this node died now."""
-    if not lanes:
-        return "This node sends nothing to another: if it died now, everything here would be lost."
-    never = [lane["dataset"] for lane in lanes if lane["committed"] is None]
-    if never:
-        return (
-            f"If this node died now, {len(never)} of {len(lanes)} datasets would be lost whole: "
-            f"{', '.join(never[:3])}{' …' if len(never) > 3 else ''} has no complete copy yet."
-        )
-    behind = [lane for lane in lanes if not lane["in_sync"]]
-    if behind:
-        worst = max(behind, key=lambda lane: lane["lag_seconds"] or 0)
-        return (
-            f"If this node died now, up to {worst['lag_seconds']} seconds of {worst['dataset']} "
-            f"would be lost; {len(behind)} of {len(lanes)} datasets are behind."
-        )
-    ages = [group["tick_age_seconds"] for group in groups if group["tick_age_seconds"] is not None]
-    age = round(max(ages)) if ages else 0
-    return (
-        f"If this node died now, what was written in the last {age} seconds would be lost; "
-        "every snapshot is on its target."
-    )
+def _judge_lane(state: LaneState, newest: Snapshot | None) -> str:
+    """`in-sync`, `behind`, `no-copy`, `conflict`, or `unknown`: the target was not asked yet."""
+    if state.conflict is not None:
+        return "conflict"
+    if state.committed is None:
+        return "unknown" if state.view is None else "no-copy"
+    return "in-sync" if newest and newest.guid == state.committed.guid else "behind"
+
+
+def _oldest_missing(history: History, committed: Snapshot | None) -> Snapshot | None:
+    """The first snapshot of ours that the target has not: from its tick on, things may be lost."""
+    own = [s for s in history.snapshots if parse_tick(s.name)]
+    there = history.version(committed.guid) if committed else None
+    return next((s for s in own if there is None or s.createtxg > there.createtxg), None)

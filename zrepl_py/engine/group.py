@@ -5,13 +5,14 @@ observed again.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from zrepl_py.core.diff import newest_own
 from zrepl_py.core.selection import select_datasets
 from zrepl_py.engine.commands import Engine, ask
+from zrepl_py.errors import Refused
 from zrepl_py.model.history import History, Snapshot
-from zrepl_py.model.names import join_snapshot, parse_tick
+from zrepl_py.model.names import check_room, join_snapshot, parse_tick
 from zrepl_py.model.observation import Dataset
 from zrepl_py.model.policy import Policy
 from zrepl_py.ports.zfs import ZfsPort
@@ -51,6 +52,8 @@ class Group:
     members: dict[str, Member]
     missing: tuple[str, ...] = ()
     """Plain names of the policy that match no dataset."""
+    refused: dict[str, str] = field(default_factory=dict)
+    """Datasets that the policy selects and that cannot be protected → why."""
 
     @property
     def name(self) -> str:
@@ -70,14 +73,20 @@ def observe_group(policy: Policy, pool: str, reserved: Sequence[str] = ()) -> En
     seen = {d.name: d for d in (yield from ask(ZfsPort.observe_datasets, pool))}
     selected = select_datasets(policy.selection, tuple(seen), reserved)
     members: dict[str, Member] = {}
+    refused: dict[str, str] = {}
     for name in selected.names:
+        try:
+            check_room(name)
+        except Refused as error:
+            refused[name] = str(error)
+            continue
         history = yield from ask(ZfsPort.observe_history, name)
         own = {join_snapshot(name, s.name): s for s in history.snapshots if parse_tick(s.name)}
         holds = yield from ask(ZfsPort.observe_holds, tuple(own))
         held = frozenset(own[snapshot].guid for snapshot, tags in holds.items() if tags)
         members[name] = Member(seen[name], history, held)
     here = tuple(m for m in selected.missing if m.split("/")[0] == pool)
-    return Group(policy, pool, members, here)
+    return Group(policy, pool, members, here, refused)
 
 
 def pools_of(policy: Policy) -> tuple[str, ...]:

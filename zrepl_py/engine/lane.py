@@ -5,11 +5,11 @@ sides again. That is the whole recovery from a crash.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from zrepl_py.core.replication import LaneView, Skip, apply_step, plan_lane, skip_nothing
 from zrepl_py.engine.commands import Engine, ask
-from zrepl_py.errors import Bug
+from zrepl_py.errors import Bug, Standing
 from zrepl_py.model.history import Snapshot
 from zrepl_py.model.names import join_snapshot, parse_tick, render_cursor, render_hold
 from zrepl_py.model.plan import (
@@ -72,12 +72,28 @@ def replicate_lane(
         return (yield from replicate_lane(lane, None, skip))
     committed: list[Snapshot] = []
     for step in plan.steps:
-        createtxg = yield from perform_step(lane, view, step)
+        try:
+            createtxg = yield from perform_step(lane, view, step)
+        except Standing as error:
+            if error.reason != "snapshot-missing" or not isinstance(step, Hold):
+                raise
+            # Retention or a person took it while the plan ran: plan what is left, with what is.
+            rest = yield from replicate_lane(lane, None, skip)
+            return _join(committed, plan, rest)
         view = apply_step(view, step, createtxg)
         if isinstance(step, SendFull | SendIncrement | Resume):
             committed.append(step.to)
-    resumed = any(isinstance(s, Resume) for s in plan.steps)
-    return LaneResult(view, None, tuple(committed), plan.skipped, resumed)
+    return _join(committed, plan, LaneResult(view))
+
+
+def _join(committed: list[Snapshot], plan: Plan, rest: LaneResult) -> LaneResult:
+    """The result of a plan that was performed so far, and of what came after it."""
+    return replace(
+        rest,
+        committed=(*committed, *rest.committed),
+        skipped=(*plan.skipped, *rest.skipped),
+        resumed=rest.resumed or any(isinstance(s, Resume) for s in plan.steps),
+    )
 
 
 def carry_properties(lane: Lane, told: Mapping[str, str] | None) -> Engine[Mapping[str, str]]:

@@ -13,11 +13,13 @@ from zrepl_py.errors import Corrupt, Passing, Refused, Standing
 from zrepl_py.model.history import History, Snapshot
 from zrepl_py.model.names import (
     check_dataset_name,
+    check_room,
     join_snapshot,
     parse_tick,
     render_hold,
 )
 from zrepl_py.model.observation import Dataset, ReplicaView
+from zrepl_py.model.policy import Limits
 from zrepl_py.model.properties import LANE_PROPERTY, ORIGINAL_PREFIX
 from zrepl_py.model.site import Node
 from zrepl_py.model.wire import Begin
@@ -32,7 +34,6 @@ class Place:
     parent: str
     """`back/zr/alpha`: made for this source alone."""
     source: Node
-    min_free_percent: int = 5
 
     @property
     def pool(self) -> str:
@@ -42,7 +43,7 @@ class Place:
     def replica(self, dataset: str) -> str:
         """The replica's name for a source's dataset; raises Refused(bad-name)."""
         check_dataset_name(dataset)
-        return check_dataset_name(f"{self.parent}/{dataset}")
+        return check_room(check_dataset_name(f"{self.parent}/{dataset}"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,8 @@ class Replica:
 
     name: str
     view: ReplicaView
+    marked: bool = False
+    """It says itself which lane it belongs to, so it is found whatever the source calls it."""
 
 
 def observe_replica(place: Place, lane: str, dataset: str) -> Engine[Replica]:
@@ -77,7 +80,8 @@ def observe_replica(place: Place, lane: str, dataset: str) -> Engine[Replica]:
     history = yield from ask(ZfsPort.observe_history, found.name)
     resume = yield from ask(ZfsPort.observe_resume, found.name)
     yield from _settle_holds(place, found.name, history)
-    return Replica(found.name, ReplicaView(True, history, resume))
+    marked = LANE_PROPERTY in found.user_properties
+    return Replica(found.name, ReplicaView(True, history, resume), marked)
 
 
 def _datasets_below(place: Place) -> Engine[list[Dataset]]:
@@ -102,12 +106,15 @@ def _settle_holds(place: Place, name: str, history: History) -> Engine[None]:
         yield from ask(ZfsPort.release, tuple(sorted(held - newest)), tag)
 
 
-def prepare_receive(place: Place, name: str, begin: Begin) -> Engine[None]:
-    """What must be true before a stream is read. Errors: Refused(bad-name); Passing(low-space)."""
+def prepare_receive(place: Place, name: str, begin: Begin, limits: Limits) -> Engine[None]:
+    """What must be true before a stream is read.
+
+    Errors: Refused(bad-name); Passing(low-space, parent-missing).
+    """
     if parse_tick(begin.to_name) is None:
         raise Refused("bad-name", f"{begin.to_name!r} is not a snapshot that zr took.")
     pool = yield from ask(ZfsPort.observe_pool, place.pool)
-    if pool.free_bytes * 100 < pool.size_bytes * place.min_free_percent:
+    if pool.free_bytes * 100 < pool.size_bytes * limits.min_free_percent:
         raise Passing(
             "low-space",
             f"Pool {pool.name} has {pool.free_bytes >> 20} MiB free of {pool.size_bytes >> 20}: "
@@ -115,16 +122,31 @@ def prepare_receive(place: Place, name: str, begin: Begin) -> Engine[None]:
             "Free space on the target, or shorten its retention.",
         )
     if begin.from_guid == 0 and not begin.resumes:
+        yield from _check_parent(place, begin)
         yield from ask(ZfsPort.create_placeholder, name.rsplit("/", 1)[0])
 
 
-def receive_stream(
-    place: Place, name: str, begin: Begin, fd: int, before: History
-) -> Engine[Snapshot]:
-    """Receive one stream into the replica `name`, which has `before`; returns what landed, as the
-    pool shows it. The first command takes over `fd`: whatever fails later, it is closed.
+def _check_parent(place: Place, begin: Begin) -> Engine[None]:
+    """A placeholder must never take the name of a replica that is still to come: ZFS receives no
+    full stream into what exists, so that dataset could not be kept at all."""
+    if not begin.parent:
+        return
+    seen = yield from _datasets_below(place)
+    if not any(d.user_properties.get(LANE_PROPERTY) == begin.parent for d in seen):
+        raise Passing(
+            "parent-missing",
+            f"The replica of the dataset above {begin.lane.dataset} is not here.",
+            "Its lane is looked at again, and sent first.",
+        )
+
+
+def receive_stream(place: Place, replica: Replica, begin: Begin, fd: int) -> Engine[Snapshot]:
+    """Receive one stream into a replica; returns what landed, as the pool shows it.
+
+    The first command takes over `fd`: whatever fails later, it is closed.
     Errors: those of ZfsPort.receive; Corrupt(wrong-guid).
     """
+    name = replica.name
     snapshot = join_snapshot(name, begin.to_name)
     yield from ask(
         ZfsPort.receive,
@@ -138,7 +160,7 @@ def receive_stream(
     if landed is None or landed.guid != begin.to_guid:
         found = landed.guid if landed else "nothing"
         raise Corrupt("wrong-guid", f"{snapshot} was received, but the pool shows {found} there.")
-    if begin.from_guid == 0:
+    if not replica.marked:
         lane = {LANE_PROPERTY: begin.lane.lane}
         yield from ask(ZfsPort.set_user_properties, name, lane)
     record: dict[str, Json] = {
@@ -152,7 +174,7 @@ def receive_stream(
     yield from ask(JournalPort.append, "received", record)
     tag = render_hold(place.source.short)
     yield from ask(ZfsPort.hold, (snapshot,), tag)
-    previous = newest_own(before)
+    previous = newest_own(replica.view.history)
     if previous is not None and previous.guid != landed.guid:
         yield from ask(ZfsPort.release, (join_snapshot(name, previous.name),), tag)
     return landed

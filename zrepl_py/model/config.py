@@ -31,8 +31,6 @@ class LinkLimits:
 
     streams: int = 4
     """Data connections, so datasets in flight at once."""
-    bytes_per_second: int | None = None
-    """None is unlimited."""
     connect_seconds: int = 10
     stall_seconds: int = 60
     """A connection on which nothing moved for so long is given up, and tried again."""

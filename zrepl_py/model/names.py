@@ -15,6 +15,8 @@ from functools import lru_cache
 from zrepl_py.errors import Refused
 
 MAX_NAME_BYTES = 255
+ROOM_BYTES = 41
+"""What a snapshot's name takes, with its @: enough for 99 promotions and 100 million ticks."""
 OWN_PREFIX = "zr_"
 _COMPONENT = re.compile(r"[A-Za-z0-9_.: -]+\Z")
 _SNAPSHOT = re.compile(r"zr_(\d{1,10})-([0-9a-f]{8})_(\d{1,12})_(\d{8}T\d{6}Z)\Z")
@@ -104,6 +106,23 @@ def check_dataset_name(name: str) -> str:
         if not _COMPONENT.match(component) or component in (".", ".."):
             raise Refused("bad-name", f"{name!r} is not a valid dataset name.")
     return name
+
+
+def check_room(dataset: str) -> str:
+    """Return `dataset` if its snapshots can be named now and in years, else Refused(bad-name).
+
+    Ticks' names grow with their number: one that just fits today would fail some night.
+    """
+    size = len(dataset.encode())
+    if size > MAX_NAME_BYTES - ROOM_BYTES:
+        raise Refused(
+            "bad-name",
+            f"{dataset!r} has a name of {size} bytes; with a snapshot's name it would be longer "
+            "than ZFS's 255 bytes.",
+            f"Rename it, or shorten the replica's prefix: {MAX_NAME_BYTES - ROOM_BYTES} bytes are "
+            "the most.",
+        )
+    return dataset
 
 
 def join_snapshot(dataset: str, name: str) -> str:

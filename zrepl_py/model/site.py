@@ -30,6 +30,8 @@ class Lane:
     """Raw stream (`-w`), exactly where the dataset is encrypted; frozen for the lane's life."""
     squeezable: bool = False
     """ZFS sends it uncompressed, so zstd on the wire may pay; never for a raw stream."""
+    parent: str = ""
+    """uuid of the lane of the nearest dataset above it that is sent too; see wire.Begin."""
 
 
 def lane_uuid(source_node: str, dataset_guid: int, target_node: str) -> str:

@@ -94,6 +94,9 @@ class Begin:
     resumes: bool
     epoch: str
     estimate_bytes: int = 0
+    parent: str = ""
+    """uuid of the lane whose replica must already be there: that of the nearest dataset above this
+    one that the source sends too. Empty: there is none, placeholders may be made."""
 
 
 @dataclass(frozen=True, slots=True)

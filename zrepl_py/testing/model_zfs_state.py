@@ -101,7 +101,10 @@ class ModelDataset:
 
     def snapshot(self, name: str) -> Version | None:
         """By name after the @."""
-        return next((v for v in self.snapshots if v.name == name), None)
+        for version in reversed(self.snapshots):  # mostly one of the newest is meant
+            if version.name == name:
+                return version
+        return None
 
     def used_bytes(self) -> int:
         """Every file once, however many versions have it."""
@@ -168,7 +171,8 @@ class ModelPools:
 
     def pool_of(self, name: str) -> ModelPool | None:
         """The pool of a dataset's, snapshot's or bookmark's whole name."""
-        return self.pools.get(name.replace("#", "@").split("@")[0].split("/")[0])
+        first, slash, _ = name.partition("/")
+        return self.pools.get(first if slash else first.partition("@")[0].partition("#")[0])
 
     def find(self, name: str) -> ModelDataset | None:
         """A dataset by name."""

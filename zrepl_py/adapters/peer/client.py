@@ -137,6 +137,7 @@ class PeerClient:
             raw=lane.raw,
             resumes=resume is not None,
             epoch=self._hello().epoch,
+            parent=lane.parent,
         )
 
         def send(fd: int) -> None:

@@ -108,7 +108,7 @@ class WorkerClient:
         try:
             write_frame(sock, request, fd=fd, deadline=deadline)
             answer_by = self._wait_for_stream(sock, fd) if fd is not None else deadline
-            frame = read_frame(sock, first=answer_by)
+            frame = read_frame(sock, answer_by)
             frame.close()
             kept = True
         except TimeoutError:

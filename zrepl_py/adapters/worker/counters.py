@@ -2,7 +2,7 @@
 
 `forks` counts everything that starts a process, seen by Python's audit hooks, so also what a
 library does (a Popen that uses posix_spawn is seen twice); `call:VERB` counts calls. Tests and
-`zr doctor` read them; nothing decides by them.
+people read them; nothing decides by them.
 """
 
 import sys

@@ -59,20 +59,19 @@ def write_frame(
         rest = rest[sock.send(rest) :]
 
 
-def read_frame(sock: socket.socket, *, first: Deadline, rest: Deadline | None = None) -> Frame:
-    """Receive one message. `first` bounds the wait for its first byte, `rest` what follows.
+def read_frame(sock: socket.socket, deadline: Deadline) -> Frame:
+    """Receive one message, all of it before the deadline.
 
     Errors: EOFError where the other side closed between two messages; Corrupt(protocol) where it
     closed inside one, or sent what is no frame; TimeoutError; OSError.
     """
-    rest = rest or first
     frame = Frame(None)
     try:
-        header = _read_exactly(sock, _LENGTH.size, frame, first, rest)
+        header = _read_exactly(sock, _LENGTH.size, frame, deadline)
         (length,) = _LENGTH.unpack(header)
         if length > MAX_FRAME_BYTES:
             raise Corrupt("protocol", f"A worker's message announces {length} bytes.")
-        body = _read_exactly(sock, length, frame, rest, rest)
+        body = _read_exactly(sock, length, frame, deadline)
         try:
             frame.body = json.loads(body)
         except ValueError:
@@ -83,14 +82,12 @@ def read_frame(sock: socket.socket, *, first: Deadline, rest: Deadline | None = 
     return frame
 
 
-def _read_exactly(
-    sock: socket.socket, size: int, frame: Frame, first: Deadline, rest: Deadline
-) -> bytes:
+def _read_exactly(sock: socket.socket, size: int, frame: Frame, deadline: Deadline) -> bytes:
     buffer = bytearray(size)
     view = memoryview(buffer)
     got = 0
     while got < size:
-        _arm(sock, rest if got else first)
+        _arm(sock, deadline)
         count, ancillary, flags, _ = sock.recvmsg_into(
             [view[got : got + _CHUNK_BYTES]], _ANCILLARY_BYTES, socket.MSG_CMSG_CLOEXEC
         )

@@ -107,11 +107,10 @@ class WorkerServer:
         thread.start()
 
     def _serve_connection(self, connection: socket.socket) -> None:
-        never = Deadline(self._clock, None)
         try:
             while True:
-                rest = Deadline(self._clock, _MESSAGE_SECONDS)
-                frame = read_frame(connection, first=never, rest=rest)
+                _wait_for_message(connection)  # an idle connection may stay so for hours
+                frame = read_frame(connection, Deadline(self._clock, _MESSAGE_SECONDS))
                 try:
                     answer = self._answer(frame)
                 finally:
@@ -167,6 +166,13 @@ class WorkerServer:
         finally:
             with self._lock:
                 del self._busy[thread]
+
+
+def _wait_for_message(sock: socket.socket) -> None:
+    """Until there is a first byte, or the end."""
+    poller = select.poll()
+    poller.register(sock, select.POLLIN)
+    poller.poll()
 
 
 def _unregister(poller: "select.poll", listener: socket.socket) -> None:

@@ -8,8 +8,9 @@ ends, however it ends, the warden's standard input closes, and everything below 
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 from zrepl_py.adapters.clock import Deadline
 from zrepl_py.adapters.worker.client import Patience, WorkerClient
@@ -30,6 +31,19 @@ class Running:
     """The warden of a daemon."""
 
     process: "subprocess.Popen[bytes]"
+    _stopping: threading.Event = field(default_factory=threading.Event)
+
+    def watch(self, lost: Callable[[], None]) -> None:
+        """Call `lost` once if the warden ends although nobody stopped it: then no worker is left,
+        and this process, without root's rights, cannot start others."""
+        threading.Thread(
+            target=self._wait, args=(lost,), name="zr-warden-watch", daemon=True
+        ).start()
+
+    def _wait(self, lost: Callable[[], None]) -> None:
+        self.process.wait()
+        if not self._stopping.is_set():
+            lost()
 
     @property
     def pid(self) -> int:
@@ -38,6 +52,7 @@ class Running:
 
     def stop(self, bound_seconds: float = 20.0) -> None:
         """End the warden and all workers; kills the warden when the time is over."""
+        self._stopping.set()
         if self.process.stdin is not None:
             self.process.stdin.close()
         try:
@@ -89,6 +104,8 @@ def start_workers(
     process = subprocess.Popen(
         (sys.executable, "-m", ENTRY, "warden", "--specs", json.dumps(encode(list(specs)))),
         stdin=subprocess.PIPE,
+        # A Ctrl-C at a terminal is for the daemon, which then ends the warden.
+        start_new_session=True,
     )
     running = Running(process)
     deadline = Deadline(clock, deadline_seconds)
@@ -102,7 +119,7 @@ def start_workers(
         raise Standing(
             "worker-start",
             f"No worker answers at {', '.join(waiting)} within {deadline_seconds:.0f} s.",
-            "Read the messages above this one; `zr doctor` checks what a worker needs.",
+            "Read the messages above this one; docs/runbooks says what a worker needs.",
         )
     return running
 

@@ -1,7 +1,7 @@
 """CommandZfs: ports/zfs.py through the `zfs` command, for machines without libzfs_core's binding.
 
 A complete fallback behind the same contract; it forks for every verb, and a steady cycle that uses
-it is reported by `zr doctor`. The channel programs are the same (`zfs program`). Streams are in
+`observe_versions` says so. The channel programs are the same (`zfs program`). Streams are in
 command_streams.py. Must never pass -F, -f, -R or -r to a verb that changes something.
 """
 

@@ -150,5 +150,5 @@ def _unreadable(line: str) -> Standing:
     return Standing(
         "zfs-failed",
         f"ZFS printed something unexpected: {line!r}.",
-        "Compare the version of OpenZFS with those that zr supports (`zr doctor`).",
+        "Compare the version of OpenZFS with those in the README.",
     )

@@ -103,6 +103,6 @@ def judge_program_error(number: int | None, pool: str, words: str) -> ZrError:
         return Standing(
             "zfs-failed",
             f"A channel program failed in pool {pool}: {words or number}",
-            "Report it with the output of `zr doctor`.",
+            "Report it, with the output of `zfs version`.",
         )
     return judge_errno("program", number, pool, words)
