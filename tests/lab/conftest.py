@@ -19,8 +19,7 @@ LINK = '\n[link]\nstall_timeout = "5s"\nconnect_timeout = "5s"\n'
 
 @pytest.fixture(scope="session")
 def prepared() -> Iterator[Lab]:
-    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
-    with Lab.up(name=f"cycle{worker}") as lab:
+    with Lab.up(name=f"cycle{os.getpid()}") as lab:
         Site(lab).init()
         for node in lab.nodes.values():
             node.run(["sync"])

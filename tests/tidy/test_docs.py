@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
-from zrepl_py.cli.main import zr
+from zrepl_py.cli.commands import zr
 from zrepl_py.config.node import load_node_config
 from zrepl_py.config.policies import load_policies
 from zrepl_py.errors import KINDS

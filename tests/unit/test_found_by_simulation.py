@@ -1,5 +1,6 @@
 """What the simulator found, each as its smallest case; docs/design/simulation.md tells more."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from zrepl_py.engine.lane import replicate_lane
 from zrepl_py.engine.receive import Place
 from zrepl_py.errors import Passing
 from zrepl_py.model.names import Epoch, TickName, render_hold, render_tick
-from zrepl_py.model.policy import Keep, Limits
+from zrepl_py.model.policy import Keep, Limits, Policy, Selection
 from zrepl_py.model.site import Lane, Manifest, Node
 from zrepl_py.model.wire import Begin, Committed, LaneName
 from zrepl_py.testing.model_journal import ModelJournal
@@ -33,7 +34,7 @@ def tick_name(seq: int) -> str:
 class Pair:
     """Two model nodes, joined by calls without a network."""
 
-    def __init__(self) -> None:
+    def __init__(self, keep: Keep | None = None) -> None:
         self.source = ModelPools({"tank": 1 << 30})
         self.target = ModelPools({"back": 1 << 30}, seed=1)
         self.source.make_dataset("tank/a")
@@ -43,10 +44,13 @@ class Pair:
             "ZfsPort": self.there,
             "JournalPort": ModelJournal(NodeClock(Loop(), 1_700_000_000.0)),
         }
+        policy = Policy("all", "alpha", Selection(("tank/**",)), 60, ("beta",))
+        if keep:
+            policy = replace(policy, keep={"beta": keep})
         self.replicas = Replicas(
             name="beta",
             places=[Place("back/zr/alpha", ALPHA)],
-            policies=(),
+            policies=[policy] if keep else (),
             ports=self.ports,
             tell=lambda *_, **__: None,
         )
@@ -192,3 +196,21 @@ def test_a_replica_that_was_not_marked_is_marked_by_the_next_stream() -> None:
     pair.take(2)
     pair.send(2, 1)
     assert pair.target.dataset(REPLICA).local["zr:lane"] == LANE.lane
+
+
+def test_what_somebody_holds_on_a_replica_is_asked_for_once() -> None:
+    """Seed 22: every minute a transaction and an event, for a snapshot that could not go."""
+    pair = Pair(keep=Keep(last=1))
+    for seq in (1, 2, 3):
+        pair.take(seq)
+        pair.send(seq, seq - 1 or None)
+    held = pair.target.version(f"{REPLICA}@{tick_name(1)}")
+    assert held is not None
+    held.holds.add("by-hand")
+    run(pair.replicas.prune(pair.known), pair.ports)
+    assert [v.name for v in pair.target.dataset(REPLICA).snapshots] == [tick_name(1), tick_name(3)]
+    assert list(pair.replicas.prune(pair.known)) == []
+    held.holds.clear()
+    run(pair.replicas.observe(pair.known, LANE), pair.ports)
+    run(pair.replicas.prune(pair.known), pair.ports)
+    assert [v.name for v in pair.target.dataset(REPLICA).snapshots] == [tick_name(3)]

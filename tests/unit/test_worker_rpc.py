@@ -127,11 +127,11 @@ def test_streams_go_to_their_workers_and_close_their_descriptors(tmp_path: Path)
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    for _ in range(200):
+    for _ in range(1500):
         if condition():
             return
         time.sleep(0.02)
-    raise AssertionError("it did not come true within 4 s")
+    raise AssertionError("it did not come true within 30 s")
 
 
 def test_a_refused_stream_leaves_no_descriptor(tmp_path: Path) -> None:

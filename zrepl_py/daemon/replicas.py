@@ -107,7 +107,7 @@ class Replicas:
             self._refused(begin, error)
             raise
         after = replace(before, snapshots=(*before.snapshots, landed))
-        known.replica = Replica(replica.name, ReplicaView(True, after), marked=True)
+        known.replica = replace(replica, view=ReplicaView(True, after), marked=True)
         self._tell(Event.RECEIVED, dataset=begin.lane.dataset, snapshot=begin.to_name)
         return Committed(landed.guid, landed.createtxg)
 
@@ -160,6 +160,7 @@ class Replicas:
         name, view = known.replica.name, known.replica.view
         newest = newest_own(view.history)
         pins = {newest.guid: ("last common base",)} if newest else {}
+        pins |= dict.fromkeys(known.replica.kept, ("held or cloned by somebody else",))
         if view.resume is not None:
             pins[view.resume.from_guid] = ("base of a partial receive",)
         keep = policy.keep.get(self._name, Keep())
@@ -171,8 +172,11 @@ class Replicas:
         outcomes = yield from prune({name: doom})
         gone = {o.name for o in outcomes if o.destroyed or o.cause == "gone"}
         kept = tuple(s for s in view.history.snapshots if f"{name}@{s.name}" not in gone)
-        history = replace(view.history, snapshots=kept)
-        known.replica = replace(known.replica, view=replace(view, history=history))
+        known.replica = replace(
+            known.replica,
+            view=replace(view, history=replace(view.history, snapshots=kept)),
+            kept=known.replica.kept | ({s.guid for s in doomed} & {s.guid for s in kept}),
+        )
         left = [f"{o.name}: {o.cause}" for o in outcomes if not o.destroyed]
         self._tell(Event.PRUNED, dataset=name, destroyed=len(gone), left=left[:5])
 

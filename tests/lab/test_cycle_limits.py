@@ -1,0 +1,128 @@
+"""Full pools and clocks that step: does it pause, say so, and go on by itself?"""
+
+from collections.abc import Iterator
+
+import pytest
+
+from .conftest import Fresh
+from .contents import common, compare
+from .looks import events, versions
+from .node import Node
+from .site import Site
+
+pytestmark = pytest.mark.lab
+DATASET = "tank/work"
+COPY = "back/zr/alpha/tank/work"
+DAY = 86_400
+
+
+@pytest.fixture(scope="module")
+def site(fresh: Fresh) -> Iterator[Site]:
+    site = fresh()
+    site.lab.alpha.sh("zfs create tank/work; zfs create tank/other; echo first >/tank/work/file")
+    site.protect([DATASET], every="2s")
+    site.start()
+    site.settle()
+    yield site
+    site.stop("alpha")
+    site.stop("beta")
+
+
+def free_bytes(node: Node) -> int:
+    return int(node.run(["zfs", "get", "-Hpo", "value", "available", node.pool]).text)
+
+
+def ballast(node: Node, leave_bytes: int) -> None:
+    """Fill a pool at once: a reservation of all but so many bytes."""
+    size = free_bytes(node) - leave_bytes
+    node.run(["zfs", "create", "-o", f"reservation={size}", f"{node.pool}/ballast"])
+
+
+def unload(node: Node) -> None:
+    node.run(["zfs", "destroy", f"{node.pool}/ballast"])
+
+
+def change(site: Site) -> None:
+    site.lab.alpha.sh("date +%s.%N >>/tank/work/file")
+
+
+def wait_for_tick(site: Site) -> None:
+    seen = versions(site.lab.alpha, DATASET)
+    change(site)
+    site.wait(lambda: versions(site.lab.alpha, DATASET) != seen, "a tick", 15)
+
+
+def assert_in_sync(site: Site) -> None:
+    change(site)
+    site.settle()
+    names = common(site.lab.alpha, DATASET, site.lab.beta, COPY)
+    assert not compare(site.lab.alpha, DATASET, site.lab.beta, COPY, names[-2:])[1]
+
+
+def test_a_pool_with_little_space_gets_no_more_snapshots(site: Site) -> None:
+    ballast(site.lab.alpha, 100 << 20)
+    change(site)
+    site.wait(lambda: bool(events(site.log("alpha"), "tick-paused")), "a pause", 15)
+    paused = events(site.log("alpha"), "tick-paused")[0]
+    assert paused["reason"] == "low-space"
+    assert "no snapshots are taken" in paused["message"]
+    assert "Free space" in paused["message"]
+    taken = versions(site.lab.alpha, DATASET)
+    site.wait(lambda: len(events(site.log("alpha"), "tick-paused")) >= 3, "more pauses", 15)
+    assert versions(site.lab.alpha, DATASET) == taken
+    unload(site.lab.alpha)
+    wait_for_tick(site)
+    assert_in_sync(site)
+
+
+def test_a_target_with_little_space_receives_nothing_until_there_is_more(site: Site) -> None:
+    ballast(site.lab.beta, 60 << 20)
+    there = versions(site.lab.beta, COPY)
+    wait_for_tick(site)
+    site.wait(lambda: reason(site) == "low-space", "low-space on beta", 15)
+    assert "nothing is received" in site.lane(DATASET)["error"]["message"]
+    assert versions(site.lab.beta, COPY) == there
+    unload(site.lab.beta)
+    assert_in_sync(site)
+
+
+def reason(site: Site) -> str:
+    error = site.lane(DATASET)["error"]
+    return error["reason"] if error else ""
+
+
+def test_a_disk_that_fills_up_in_mid_stream_keeps_what_arrived(site: Site) -> None:
+    """The limit of free space lets it begin, but it does not fit."""
+    site.stop("alpha")  # so that all of it is in one snapshot
+    site.lab.alpha.sh("head -c 320M /dev/urandom >/tank/work/large", timeout_seconds=120)
+    ballast(site.lab.beta, 230 << 20)
+    site.start("alpha")
+    site.wait(lambda: reason(site) in ("no-space", "low-space"), "a full disk", 60)
+    full = [e for e in events(site.log("alpha"), "lane-failed") if e["reason"] == "no-space"]
+    assert full
+    token = ["zfs", "get", "-Hpo", "value", "receive_resume_token", COPY]
+    assert len(site.lab.beta.run(token).text) > 5
+    unload(site.lab.beta)
+    assert_in_sync(site)
+    assert events(site.log("alpha"), "lane-resumed")
+    site.lab.alpha.run(["rm", "/tank/work/large"])
+
+
+@pytest.mark.parametrize("seconds", [3600, -3600, 3653 * DAY, -3653 * DAY])
+def test_a_clock_that_steps_does_not_stop_the_ticks(site: Site, seconds: int) -> None:
+    site.lab.alpha.step_clock(seconds)
+    for _ in range(2):
+        wait_for_tick(site)
+    assert_in_sync(site)
+    steps = [event["seconds"] for event in events(site.log("alpha"), "clock-stepped")]
+    assert abs(steps[-1] - seconds) < 5
+
+
+def test_after_all_steps_the_order_is_still_that_of_the_changes(site: Site) -> None:
+    numbers = [int(name.split("_")[2]) for name in versions(site.lab.alpha, DATASET)]
+    assert numbers == sorted(numbers)
+    assert versions(site.lab.beta, COPY) == [
+        name for name in versions(site.lab.alpha, DATASET) if name in versions(site.lab.beta, COPY)
+    ]
+    assert not events(site.log("alpha"), "task-failed")
+    assert not events(site.log("beta"), "task-failed")

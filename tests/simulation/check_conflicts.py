@@ -1,0 +1,52 @@
+"""An increment is always possible: no lane ends in a conflict, nor in an error that stays."""
+
+from typing import TYPE_CHECKING, Any
+
+from zrepl_py.events import Event
+
+if TYPE_CHECKING:
+    from tests.simulation.node import SimNode
+    from tests.simulation.site import Site
+
+EXPECTED = {
+    "peer-silent",
+    "stream-cut",
+    "busy",
+    "low-space",
+    "no-space",
+    "pool-suspended",
+    "parent-missing",
+}
+_GONE = {"renamed", "destroyed-dataset", "replica-destroyed"}
+AFTER_PEOPLE = {
+    "dataset-missing": _GONE,
+    "snapshot-missing": _GONE | {"person-destroys", "person-releases"},
+    "base-mismatch": {"replica-destroyed"},
+    "wrong-guid": {"replica-destroyed"},
+}
+"""Reasons that are expected only where people do such things."""
+
+FAILURES = {Event.LANE_FAILED, Event.RECEIVE_REFUSED, Event.PRUNE_FAILED, Event.TICK_MISSED}
+
+
+class Conflicts:
+    """Checked at every event."""
+
+    def __init__(self, site: "Site") -> None:
+        self.site = site
+
+    def on_told(self, node: "SimNode", event: Event, fields: dict[str, Any]) -> None:
+        """An event."""
+        if event is Event.LANE_CONFLICT:
+            self._say(f"{fields['dataset']}: {fields['kind']}: {fields['evidence']}")
+        elif event is Event.RECEIVE_REFUSED and "late-calls" in self.site.scenario.faults:
+            return  # a stream that comes when its snapshot is there already; its source gave it up
+        elif event in FAILURES and not self._expected(fields["reason"]):
+            self._say(f"{node.node.name}: {event.value}: {fields}")
+
+    def _expected(self, reason: str) -> bool:
+        deeds = AFTER_PEOPLE.get(reason, set())
+        return reason in EXPECTED or bool(deeds & self.site.scenario.faults)
+
+    def _say(self, sentence: str) -> None:
+        self.site.watch.violation("conflicts", sentence)

@@ -1,0 +1,54 @@
+"""Nothing that was acknowledged is lost, but by a verdict of retention or by a person."""
+
+from typing import TYPE_CHECKING
+
+from zrepl_py.engine.commands import Command
+from zrepl_py.model.wire import Committed
+
+if TYPE_CHECKING:
+    from tests.simulation.link import Link
+    from tests.simulation.node import SimNode
+    from tests.simulation.site import Site
+
+
+class NothingLost:
+    """An acknowledgement means: in the pool, and in the journal."""
+
+    def __init__(self, site: "Site") -> None:
+        self.site = site
+        self._journalled: set[tuple[str, int]] = set()
+        self._acknowledged: dict[tuple[str, int], str] = {}
+
+    def after_append(self, node: "SimNode", command: Command, value: object) -> None:
+        """A record is durable."""
+        kind, fields = command.args
+        if kind == "received":
+            self._journalled.add((node.node.name, fields["guid"]))
+
+    def on_acknowledged(self, link: "Link", command: Command, committed: Committed) -> None:
+        """The target said so."""
+        target, guid = link.target, committed.guid
+        key = (target.node.name, guid)
+        self._acknowledged[key] = command.args[1].to.name
+        by_hand = self.site.truth.destroyed.get(key) == "person"
+        if guid not in self._present(target) and not by_hand:
+            self._say(key, "is acknowledged, but not in the pool")
+        if key not in self._journalled:
+            self._say(key, "is acknowledged, but not in the journal")
+
+    def at_end(self) -> None:
+        """Every acknowledged one is there, or someone had the right to destroy it."""
+        for node in self.site.targets:
+            present = self._present(node)
+            for key in self._acknowledged:
+                here = key[0] == node.node.name
+                if here and key[1] not in present and key not in self.site.truth.destroyed:
+                    self._say(key, "was acknowledged and is gone")
+
+    def _present(self, node: "SimNode") -> set[int]:
+        pools = node.pools.pools.values()
+        return {v.guid for p in pools for d in p.datasets.values() for v in d.snapshots}
+
+    def _say(self, key: tuple[str, int], what: str) -> None:
+        name = self._acknowledged[key]
+        self.site.watch.violation("lost", f"{name} (guid {key[1]}) {what} of {key[0]}.")

@@ -1,0 +1,164 @@
+"""What goes wrong, and for how long. Every kind draws its own moments and durations from the seed.
+
+Faults that last are begun and ended here, so that all of them can be ended at once; what a person
+does is noted in the truth, since it excuses what follows from it.
+"""
+
+from collections.abc import Callable
+from random import Random
+from typing import TYPE_CHECKING
+
+from tests.simulation.people import People
+from zrepl_py.testing.model_zfs_state import ModelPool
+
+if TYPE_CHECKING:
+    from tests.simulation.node import SimNode
+    from tests.simulation.site import Site
+
+End = Callable[[], None]
+
+
+class Faults:
+    """The faults of one site."""
+
+    def __init__(self, site: "Site") -> None:
+        self.site = site
+        self.happened: list[str] = []
+        self._ends: dict[int, End] = {}
+        self._count = 0
+        self._active = False
+        self._people = People(site)
+        self._kinds: dict[str, Callable[[Random], None]] = {
+            "crash-source": lambda r: self._crash(site.alpha, r),
+            "crash-target": lambda r: self._crash(r.choice(site.targets), r),
+            "partition": self._partition,
+            "lost-answers": self._lost_answers,
+            "cut-streams": self._cut_streams,
+            "target-full": lambda r: self._full(r.choice(site.targets), "back", r, 1.0),
+            "source-full": lambda r: self._full(site.alpha, "tank", r, 1.0),
+            "low-space": lambda r: self._full(*self._some_pool(r), r, 0.97),
+            "suspended": self._suspended,
+            "clock-source": lambda r: self._clock(site.alpha, r),
+            "clock-target": lambda r: self._clock(r.choice(site.targets), r),
+            "slow": self._slow,
+            "late-calls": self._late_calls,
+            "journal-full": self._journal_full,
+            **self._people.deeds,
+        }
+
+    def start(self) -> None:
+        """Begin to draw."""
+        self._active = True
+        for kind in sorted(self.site.scenario.faults):
+            self._next(kind, Random(f"{self.site.seed}/{kind}"))
+
+    def end(self) -> None:
+        """Everything is whole again, from now on."""
+        self._active = False
+        for node in self.site.nodes:
+            node.crash_in = None
+        for link in self.site.links:
+            link.lose_answers = link.cut_streams = link.late_calls = 0
+        for end in list(self._ends.values()):
+            end()
+        for node in self.site.nodes:
+            if not node.up:
+                node.boot()
+
+    def _next(self, kind: str, random: Random) -> None:
+        def happen() -> None:
+            if not self._active:
+                return
+            self.happened.append(kind)
+            self.site.trace(self.site.alpha, f"FAULT {kind}", "", "")
+            self._kinds[kind](random)
+            self._next(kind, random)
+
+        pause = random.expovariate(1 / self.site.scenario.fault_seconds)
+        self.site.loop.after(pause, happen)
+
+    def _lasting(self, random: Random, end: End) -> None:
+        """Call `end` after a while: seconds, or half of the time there is; or when all must end."""
+        self._count += 1
+        number = self._count
+
+        def once() -> None:
+            if self._ends.pop(number, None) is not None:
+                end()
+
+        self._ends[number] = once
+        longest = self.site.scenario.window_seconds / 2
+        self.site.loop.after(longest ** (1 - 0.9 * random.random() ** 0.7), once)
+
+    def _crash(self, node: "SimNode", random: Random) -> None:
+        # Mostly nothing runs, so a crash is put at a command: before, within or after it.
+        node.crash_in = random.choice((1, 2, 3, 5, 8, 13, 21, 34, 55))
+
+    def _partition(self, random: Random) -> None:
+        link = random.choice(self.site.links)
+        link.cut_off += 1
+        link.tear()
+
+        def end() -> None:
+            link.cut_off -= 1
+
+        self._lasting(random, end)
+
+    def _lost_answers(self, random: Random) -> None:
+        random.choice(self.site.links).lose_answers += random.choice((1, 1, 2, 5))
+
+    def _cut_streams(self, random: Random) -> None:
+        random.choice(self.site.links).cut_streams += random.choice((1, 2, 3))
+
+    def _late_calls(self, random: Random) -> None:
+        random.choice(self.site.links).late_calls += random.choice((1, 2, 5))
+
+    def _journal_full(self, random: Random) -> None:
+        node = random.choice(self.site.nodes)
+        node.journal_full += 1
+
+        def end() -> None:
+            node.journal_full -= 1
+
+        self._lasting(random, end)
+
+    def _some_pool(self, random: Random) -> tuple["SimNode", str]:
+        node = random.choice(self.site.nodes)
+        return node, "tank" if node is self.site.alpha else "back"
+
+    def _full(self, node: "SimNode", name: str, random: Random, share: float) -> None:
+        pool = node.pools.pools[name]
+        pool.size_bytes = max(int(pool.used_bytes() / share), 1)
+        self._lasting(random, lambda: _restore_size(pool))
+
+    def _suspended(self, random: Random) -> None:
+        node, name = self._some_pool(random)
+        pool = node.pools.pools[name]
+        pool.health = "SUSPENDED"
+
+        def end() -> None:
+            pool.health = "ONLINE"
+
+        self._lasting(random, end)
+
+    def _clock(self, node: "SimNode", random: Random) -> None:
+        step = random.choice((-3600.0, 3600.0, -60.0, 90.0, 10 * 365 * 86_400.0, -86_400.0))
+        node.clock.wrong_by_seconds += step
+
+        def end() -> None:
+            node.clock.wrong_by_seconds -= step
+
+        self._lasting(random, end)
+
+    def _slow(self, random: Random) -> None:
+        node = random.choice(self.site.nodes)
+        node.slowness = random.choice((10.0, 100.0))
+
+        def end() -> None:
+            node.slowness = 1.0
+
+        self._lasting(random, end)
+
+
+def _restore_size(pool: ModelPool) -> None:
+    pool.size_bytes = 1 << 30

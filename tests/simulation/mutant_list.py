@@ -1,0 +1,276 @@
+"""The deliberate bugs, each one that somebody could write. docs/design/simulation.md has them."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """In `function` of `module`, `old` (there exactly once) becomes `new`."""
+
+    name: str
+    module: str
+    function: str
+    old: str
+    new: str
+    test: str = ""
+    """`module::function` of the unit test that must notice; empty: the simulator must."""
+
+
+_REPLICATION_TEST = "tests.unit.test_replication"
+_REPLICATION = "zrepl_py.core.replication"
+_RECEIVE = "zrepl_py.engine.receive"
+_LANES = "zrepl_py.daemon.lanes"
+_SOURCE = "zrepl_py.daemon.source"
+_REPLICAS = "zrepl_py.daemon.replicas"
+_RETENTION = "zrepl_py.core.retention"
+
+MUTANTS = (
+    Mutant(
+        "plan-without-hold",
+        _REPLICATION,
+        "_transfer",
+        "[Hold(to), step, SetCursor(to)]",
+        "[step, SetCursor(to)]",
+    ),
+    Mutant(
+        "cursor-before-transfer",
+        _REPLICATION,
+        "_transfer",
+        "[Hold(to), step, SetCursor(to)]",
+        "[Hold(to), SetCursor(to), step]",
+    ),
+    Mutant(
+        "release-before-commit",
+        _REPLICATION,
+        "_transfer",
+        "steps.append(Release(base))",
+        "steps.insert(1, Release(base))",
+    ),
+    Mutant(
+        "resume-without-checking-base",
+        _REPLICATION,
+        "_judge_resume",
+        "if point.from_guid != (base.guid if base else 0):",
+        "if False:",
+        # Only somebody else's `zfs receive -s` can leave such a partial: no simulation does.
+        test=f"{_REPLICATION_TEST}::test_partial_that_no_longer_fits_is_aborted_first",
+    ),
+    Mutant(
+        "resume-without-checking-snapshot",
+        _REPLICATION,
+        "_judge_resume",
+        'return AbortPartial(point.to_guid, "its snapshot is gone on the source")',
+        "return Resume(base, view.source.snapshots[-1], point.object, point.offset)",
+        test=f"{_REPLICATION_TEST}::test_partial_that_no_longer_fits_is_aborted_first",
+    ),
+    Mutant(
+        "resume-ignored",
+        _REPLICATION,
+        "plan_lane",
+        "point = view.replica.resume",
+        "point = None",
+    ),
+    Mutant(
+        "stale-holds-stay",
+        _REPLICATION,
+        "plan_lane",
+        "steps += _release_stale(view, keep=_guids(agreement.base, *agreement.pending))",
+        "pass",
+    ),
+    Mutant(
+        "unsettled-base",
+        _REPLICATION,
+        "plan_lane",
+        "steps = _settle(view, agreement.base) + steps",
+        "pass",
+    ),
+    Mutant(
+        "apply-drops-createtxg",
+        _REPLICATION,
+        "apply_step",
+        "replace(to, createtxg=createtxg)",
+        "replace(to)",
+    ),
+    Mutant(
+        "newest-first",
+        "zrepl_py.core.diff",
+        "diff",
+        "return Agreement(base, pending)",
+        "return Agreement(base, pending[::-1])",
+    ),
+    Mutant(
+        "base-by-position",
+        "zrepl_py.core.diff",
+        "diff",
+        "base = source.version(last.guid)",
+        "base = source.snapshots[0]",
+    ),
+    Mutant(
+        "every-seventh-skipped",
+        _LANES,
+        "Lanes._skip_rule",
+        "would_drop_on_target(pending, replica, keep)",
+        "tuple(Skipped(s, 'x') for s in pending if '_7_' in s.name)",
+    ),
+    Mutant(
+        "newest-skipped",
+        _LANES,
+        "Lanes._skip_rule",
+        "would_drop_on_target(pending, replica, keep)",
+        "tuple(Skipped(s, 'x') for s in pending[-1:])",
+    ),
+    Mutant(
+        "skip-ignores-what-is-there",
+        _RETENTION,
+        "would_drop_on_target",
+        "_judge_own([*present, *arriving], keep, cap, {}, ())",
+        "_judge_own([*present, *arriving, *arriving[-1:] * 3], keep, cap, {}, ())",
+    ),
+    Mutant(
+        "parent-not-checked-by-the-target",
+        _RECEIVE,
+        "_check_parent",
+        "if not begin.parent:",
+        "if True:",
+    ),
+    Mutant(
+        "idle-lanes-never-look",
+        _LANES,
+        "Lanes.run_lane",
+        "if self.clock.monotonic() - state.looked_at >= LOOK_SECONDS:",
+        "if False:",
+    ),
+    Mutant(
+        "view-survives-an-error",
+        _LANES,
+        "Lanes._failed",
+        "state.view, state.error = None, error",
+        "state.error = error",
+    ),
+    Mutant(
+        "failed-lane-forgotten",
+        _LANES,
+        "Lanes._failed",
+        "self._ask(uuid, delay)",
+        "pass",
+    ),
+    Mutant(
+        "prune-ignores-pins",
+        _SOURCE,
+        "Source._doom",
+        'pins = join_pins(dict.fromkeys(member.held, ("held",)), *needed)',
+        "pins = join_pins()",
+    ),
+    Mutant(
+        "prune-only-asks-the-verdict",
+        _SOURCE,
+        "Source._doom",
+        "judge(member.history, keep, group.policy.limits, pins)",
+        "judge(member.history, keep, group.policy.limits, {})",
+    ),
+    Mutant(
+        "tick-number-again",
+        _SOURCE,
+        "Source.__init__",
+        "max((manifest.seq for manifest in journalled), default=0)",
+        "0",
+    ),
+    Mutant(
+        "prune-forgets-what-went",
+        _SOURCE,
+        "Source.prune",
+        'gone = {o.name for o in outcomes if o.destroyed or o.cause == "gone"}',
+        "gone = set()",
+    ),
+    Mutant(
+        "tick-not-remembered",
+        _SOURCE,
+        "Source._remember",
+        "group.members[d].adding(s)",
+        "group.members[d]",
+    ),
+    Mutant(
+        "manifest-of-the-taken-only",
+        "zrepl_py.engine.tick",
+        "take_tick",
+        "{**{d: s.guid for d, s in last.items() if s}, **{d: s.guid for d, s in taken.items()}}",
+        "{d: s.guid for d, s in taken.items()}",
+    ),
+    Mutant(
+        "manifest-names-another-snapshot",
+        "zrepl_py.engine.tick",
+        "take_tick",
+        "**{d: s.guid for d, s in taken.items()}}",
+        "**dict.fromkeys(last if taken else (), max((s.guid for s in taken.values()), default=0))}",
+    ),
+    Mutant(
+        "unknown-means-unchanged",
+        "zrepl_py.engine.tick",
+        "take_tick",
+        "for dataset, snapshot in last.items()}",
+        "for dataset, snapshot in last.items() if snapshot}",
+    ),
+    Mutant(
+        "acknowledged-before-journal",
+        _RECEIVE,
+        "receive_stream",
+        'yield from ask(JournalPort.append, "received", record)',
+        "pass",
+    ),
+    Mutant(
+        "replica-not-held",
+        _RECEIVE,
+        "receive_stream",
+        "yield from ask(ZfsPort.hold, (snapshot,), tag)",
+        "pass",
+    ),
+    Mutant(
+        "replica-base-stays-held",
+        _RECEIVE,
+        "receive_stream",
+        "previous is not None and previous.guid != landed.guid",
+        "False",
+    ),
+    Mutant(
+        "replica-holds-not-settled",
+        _RECEIVE,
+        "observe_replica",
+        "yield from _settle_holds(place, found.name, history)",
+        "pass",
+    ),
+    Mutant(
+        "lane-not-written-down",
+        _RECEIVE,
+        "receive_stream",
+        "yield from ask(ZfsPort.set_user_properties, name, lane)",
+        "pass",
+    ),
+    Mutant(
+        "replica-found-by-name",
+        _RECEIVE,
+        "observe_replica",
+        "d.user_properties.get(LANE_PROPERTY) == lane",
+        "d.name == place.replica(dataset)",
+    ),
+    Mutant(
+        "manifests-dropped-when-silent",
+        "zrepl_py.daemon.manifests",
+        "Manifests._tell_all",
+        "self.add((), after_seconds=RETRY_SECONDS)",
+        "self._waiting.clear()",
+    ),
+    Mutant(
+        "keep-last-off-by-one",
+        _RETENTION,
+        "vote_last",
+        "max(0, len(own) - count)",
+        "max(0, len(own) - count + 1)",
+    ),
+    Mutant(
+        "keep-within-by-half",
+        _RETENTION,
+        "vote_within",
+        "own[-1].created_at - snapshot.created_at <= seconds",
+        "own[-1].created_at - snapshot.created_at <= seconds / 2",
+    ),
+)

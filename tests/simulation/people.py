@@ -1,0 +1,170 @@
+"""What people do beside zr, rightly or not: foreign snapshots, destroys, renames, new datasets."""
+
+from collections.abc import Callable
+from random import Random
+from typing import TYPE_CHECKING
+
+from tests.simulation.truth import members_of, own_versions
+from tests.simulation.world import rename_dataset
+from zrepl_py.testing.model_zfs_state import ModelDataset, Version
+
+if TYPE_CHECKING:
+    from tests.simulation.node import SimNode
+    from tests.simulation.site import Site
+
+
+class People:
+    """Deeds, by the names of their faults."""
+
+    def __init__(self, site: "Site") -> None:
+        self.site = site
+        self._count = 0
+        self.deeds: dict[str, Callable[[Random], None]] = {
+            "person-destroys": self._destroys,
+            "person-releases": self._releases,
+            "held-by-hand": self._holds,
+            "properties": self._sets_property,
+            "replica-destroyed": self._destroys_replica,
+            "foreign-on-source": self._foreign_on_source,
+            "foreign-on-replica": self._foreign_on_replica,
+            "renamed": self._renames,
+            "created": self._creates,
+            "destroyed-dataset": self._destroys_dataset,
+        }
+
+    def _destroys(self, random: Random) -> None:
+        """`zfs destroy` of any snapshot that nothing holds, of zr or not."""
+        node = random.choice(self.site.nodes)
+        datasets = self._datasets(node)
+        if not datasets:
+            return
+        dataset = random.choice(datasets)
+        free = [v for v in dataset.snapshots if not v.holds and not v.sends]
+        own = own_versions(dataset)
+        if node is not self.site.alpha and own and own[-1] in free:
+            free.remove(own[-1])  # a replica without its newest is refused by ZFS until rolled back
+        if free:
+            version = random.choice(free)
+            dataset.snapshots.remove(version)
+            self.site.truth.destroyed[node.node.name, version.guid] = "person"
+            self.site.trace(node, "PERSON destroys", f"{dataset.name}@{version.name}", "")
+
+    def _releases(self, random: Random) -> None:
+        """`zfs release` and `zfs destroy` of a snapshot that zr holds on the source.
+
+        Only where the bookmark (or that the target never had it) leaves a way to go on.
+        """
+        choices = [
+            (dataset, version)
+            for dataset in members_of(self.site.alpha.pools)
+            for version in own_versions(dataset)[:-1]
+            if version.holds and not version.sends and self._replaceable(dataset, version)
+        ]
+        if choices:
+            dataset, version = random.choice(choices)
+            dataset.snapshots.remove(version)
+            self.site.truth.destroyed["alpha", version.guid] = "person"
+            what = f"{dataset.name}@{version.name}"
+            self.site.trace(self.site.alpha, "PERSON releases and destroys", what, "")
+
+    def _replaceable(self, dataset: ModelDataset, version: Version) -> bool:
+        marked = {
+            mark.name[:18] for mark in dataset.bookmarks.values() if mark.guid == version.guid
+        }
+        return all(
+            f"zr_cursor_{target.node.short}" in marked
+            or version.guid not in self.site.truth.arrived.get((target.node.name, dataset.guid), ())
+            for target in self.site.targets
+        )
+
+    def _holds(self, random: Random) -> None:
+        """`zfs hold` of any snapshot, for ever."""
+        datasets = self._datasets(random.choice(self.site.nodes))
+        versions = [v for d in datasets for v in d.snapshots]
+        if versions:
+            random.choice(versions).holds.add("by-hand")
+
+    def _sets_property(self, random: Random) -> None:
+        """`zfs set`, or `zfs inherit`, of a property that belongs to the data."""
+        dataset = random.choice(members_of(self.site.alpha.pools))
+        value = random.choice(("", "128K", "1M", "16K"))
+        dataset.local.pop("recordsize", None)
+        if value:
+            dataset.local["recordsize"] = value
+
+    def _destroys_replica(self, random: Random) -> None:
+        """`zfs destroy -r` of a replica on a target: it is sent whole again."""
+        node = random.choice(self.site.targets)
+        everything = node.pools.pools["back"].datasets
+        datasets = self._datasets(node)
+        if not datasets:
+            return
+        root = random.choice(datasets).name
+        gone = [d for n, d in everything.items() if n == root or n.startswith(root + "/")]
+        if all(self._can_come_back(node, dataset, gone) for dataset in gone):
+            for dataset in gone:
+                self.site.truth.forget_replica(node.node.name, dataset)
+            node.pools.destroy(root)
+            self.site.trace(node, "PERSON destroys", root, "")
+
+    def _can_come_back(
+        self, node: "SimNode", replica: ModelDataset, gone: list[ModelDataset]
+    ) -> bool:
+        """A placeholder at the name that a renamed source has by now would be in the way: that
+        lane is refused (target-exists) until a person moves the placeholder."""
+        guids = {self.site.truth.dataset_of.get(v.guid) for v in replica.snapshots}
+        names = [d.name for d in members_of(self.site.alpha.pools) if d.guid in guids]
+        there = [node.pools.find(f"back/zr/alpha/{name}") for name in names]
+        return all(found is None or found in gone for found in there)
+
+    def _foreign_on_source(self, random: Random) -> None:
+        self._foreign(self.site.alpha, random)
+
+    def _foreign_on_replica(self, random: Random) -> None:
+        self._foreign(random.choice(self.site.targets), random)
+
+    def _foreign(self, node: "SimNode", random: Random) -> None:
+        # ZFS refuses a raw increment over a foreign snapshot, so that needs a person afterwards.
+        targets = self.site.targets
+        datasets = [d for d in self._datasets(node) if not (d.encrypted and node in targets)]
+        if datasets:
+            self._count += 1
+            name = f"{random.choice(datasets).name}@by-hand-{self._count}"
+            node.pools.foreign_snapshot(name)
+            self.site.trace(node, "PERSON snapshots", name, "")
+
+    def _renames(self, random: Random) -> None:
+        movable = [d.name for d in members_of(self.site.alpha.pools) if d.name != "tank/data"]
+        if movable:
+            self._count += 1
+            old = random.choice(movable)
+            new = f"{old.rpartition('/')[0]}/moved{self._count}"
+            rename_dataset(self.site.alpha.pools, old, new)
+            self.site.trace(self.site.alpha, "PERSON renames", old, new)
+
+    def _creates(self, random: Random) -> None:
+        pools, world = self.site.alpha.pools, self.site.world
+        parents = members_of(pools)
+        if len(parents) < 6:
+            self._count += 1
+            made = pools.make_dataset(f"{random.choice(parents).name}/new{self._count}")
+            self.site.trace(self.site.alpha, "PERSON creates", made.name, "")
+            world.write(made)
+            world.write_now_and_then(made)
+
+    def _destroys_dataset(self, random: Random) -> None:
+        names = [d.name for d in members_of(self.site.alpha.pools) if d.name != "tank/data"]
+        if not names:
+            return
+        root = random.choice(names)
+        for dataset in members_of(self.site.alpha.pools):
+            if dataset.name == root or dataset.name.startswith(root + "/"):
+                self.site.truth.gone.add(dataset.guid)
+        self.site.alpha.pools.destroy(root)
+        self.site.trace(self.site.alpha, "PERSON destroys", root, "")
+
+    def _datasets(self, node: "SimNode") -> list[ModelDataset]:
+        if node is self.site.alpha:
+            return members_of(node.pools)
+        everything = node.pools.pools["back"].datasets.values()
+        return sorted((d for d in everything if own_versions(d)), key=lambda d: d.name)

@@ -1,0 +1,149 @@
+"""The whole simulated site: nodes, links, world, checkers; and the course of one run.
+
+Faults happen for a while; then all of them end, the world writes on, and what is left over is
+checked; then nothing is written any more, and what remains is checked again.
+"""
+
+from collections import Counter, deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tests.simulation.faults import Faults
+from tests.simulation.link import Link
+from tests.simulation.loop import Loop
+from tests.simulation.node import SimNode
+from tests.simulation.scenario import Scenario
+from tests.simulation.truth import Truth
+from tests.simulation.watch import Watch
+from tests.simulation.world import World
+from zrepl_py.daemon.lanes import LOOK_SECONDS
+
+POOL_BYTES = 1 << 30
+SETTLE_SECONDS = 1200.0
+QUIET_SECONDS = 400.0
+HEALED_LATENCY_SECONDS = 0.05
+TRACE_LINES = 60
+
+
+@dataclass(frozen=True)
+class Report:
+    """What one seed showed."""
+
+    scenario: Scenario
+    violations: tuple[str, ...]
+    trace: tuple[str, ...]
+    """The last lines before the end, or all of them."""
+    simulated_seconds: float
+    steps: int
+    ticks: int
+    commits: int
+    faults: tuple[str, ...]
+    """Those that happened."""
+    seen: Mapping[str, int]
+    """How often which situation came up: events, failures by reason, faults."""
+
+    @property
+    def ok(self) -> bool:
+        """Nothing was violated."""
+        return not self.violations
+
+
+class Site:
+    """Everything of one seed."""
+
+    def __init__(self, scenario: Scenario, *, whole_trace: bool = False) -> None:
+        self.scenario = scenario
+        self.seed = scenario.seed
+        self.loop = Loop()
+        self.latency_seconds = scenario.latency_seconds
+        self._trace: deque[tuple[float, str, str, Any, Any]] = deque(
+            maxlen=None if whole_trace else TRACE_LINES
+        )
+        self.truth = Truth()
+        self.alpha = SimNode(self, "alpha", 0xA1, {"tank": POOL_BYTES})
+        names = ("beta", "gamma")[: scenario.targets]
+        self.targets = [
+            SimNode(self, name, 0xB1 + n, {"back": POOL_BYTES}) for n, name in enumerate(names)
+        ]
+        self.nodes = [self.alpha, *self.targets]
+        self.links = [Link(self, self.alpha, target) for target in self.targets]
+        self.policy = scenario.policy(names)
+        self.watch = Watch(self)
+        self.world = World(self)
+        self.faults = Faults(self)
+        for node in self.nodes:
+            node.policies = (self.policy,)
+        for target in self.targets:
+            target.pools.make_dataset("back/zr", mounted=False)
+            target.keeps_for = (self.alpha.node,)
+
+    # What nodes ask for.
+
+    def links_from(self, node: SimNode) -> list[tuple[SimNode, Link]]:
+        """(target, link) of a source."""
+        return [(link.target, link) for link in self.links if link.source is node]
+
+    def links_of(self, node: SimNode) -> list[tuple[SimNode, Link]]:
+        """Both directions."""
+        return [(n.target, n) for n in self.links if node in (n.source, n.target)]
+
+    def trace(self, node: SimNode, mark: str, what: Any, value: Any) -> None:
+        """One line; rendered only when somebody reads it."""
+        self._trace.append((self.loop.now, node.node.name, mark, what, value))
+
+    # The run.
+
+    def run(self) -> Report:
+        """From the first boot to the last check."""
+        self.world.make_datasets()
+        for node in self.nodes:
+            node.boot()
+        self.world.start()
+        self.faults.start()
+        window = self.scenario.window_seconds
+        self._until(window)
+        self.faults.end()
+        # A site that is too slow for its cadence never catches up, and should not.
+        self.latency_seconds = min(self.latency_seconds, HEALED_LATENCY_SECONDS)
+        healed = window + SETTLE_SECONDS + 2 * self.scenario.cadence_seconds
+        if "replica-destroyed" in self.scenario.faults:
+            healed += LOOK_SECONDS  # until then an idle lane may not know that its replica is gone
+        self._until(healed)
+        self._check(self.watch.healed)
+        self.world.stop()
+        quiet = QUIET_SECONDS + 3 * self.scenario.cadence_seconds
+        self._until(healed + quiet)
+        for _ in range(200):  # a little later, should something periodic run just now
+            if not any(node.busy for node in self.nodes):
+                break
+            self._until(self.loop.now + 1)
+        self._check(self.watch.ended)
+        return self._report()
+
+    def _until(self, moment: float) -> None:
+        if not self.watch.violations:
+            self.loop.run_until(moment, lambda: bool(self.watch.violations))
+
+    def _check(self, check: Any) -> None:
+        if not self.watch.violations:
+            check()
+
+    def _report(self) -> Report:
+        truth = self.truth
+        return Report(
+            self.scenario,
+            tuple(self.watch.violations),
+            tuple(_line(*entry) for entry in self._trace),
+            self.loop.now,
+            self.loop.steps,
+            sum(len(lineage.guids) for lineage in truth.lineages.values()),
+            sum(len(guids) for guids in truth.arrived.values()),
+            tuple(self.faults.happened),
+            self.watch.seen + Counter(f"fault {kind}" for kind in self.faults.happened),
+        )
+
+
+def _line(now: float, node: str, mark: str, what: Any, value: Any) -> str:
+    shown = str(value)
+    return f"{now:12.3f} {node:6} {mark} {what} → {shown[:160]}"

@@ -1,0 +1,24 @@
+"""Every mutant still fits the production code; `python -m tests.simulation.mutants` hunts them."""
+
+import importlib
+
+import pytest
+
+from tests.simulation.mutant_list import MUTANTS, Mutant
+from tests.simulation.mutants import hunt, planted
+
+QUICK = ("plan-without-hold", "acknowledged-before-journal", "every-seventh-skipped")
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda m: m.name)
+def test_it_fits(mutant: Mutant) -> None:
+    with planted(mutant):
+        pass
+    if mutant.test:
+        module, _, function = mutant.test.partition("::")
+        getattr(importlib.import_module(module), function)()
+
+
+@pytest.mark.parametrize("mutant", [m for m in MUTANTS if m.name in QUICK], ids=lambda m: m.name)
+def test_the_simulator_is_awake(mutant: Mutant) -> None:
+    assert hunt(mutant, 40).killer

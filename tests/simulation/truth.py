@@ -1,0 +1,102 @@
+"""What really happened, kept beside the model: contents, orders, who destroyed what.
+
+The simulation's own bookkeeping, made from what the world wrote and from what commands did, never
+from what the production code says. Datasets are told apart by their source's guid, snapshots by
+theirs.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from zrepl_py.model.names import parse_tick
+from zrepl_py.testing.model_zfs_state import ModelDataset, ModelPools, Version
+
+if TYPE_CHECKING:
+    from tests.simulation.node import SimNode
+
+Content = Mapping[str, bytes]
+
+
+@dataclass
+class Lineage:
+    """All snapshots of ours that a source's dataset ever had, in the order of their taking."""
+
+    guids: list[int] = field(default_factory=list)
+    labels: list[int] = field(default_factory=list)
+    """created_at of each."""
+    place: dict[int, int] = field(default_factory=dict)
+    """guid → index."""
+
+    def add(self, guid: int, created_at: int) -> None:
+        """The newest."""
+        self.place[guid] = len(self.guids)
+        self.guids.append(guid)
+        self.labels.append(created_at)
+
+
+@dataclass
+class Truth:
+    """The ledger of one simulated site."""
+
+    live: dict[int, Content] = field(default_factory=dict)
+    """Dataset's guid → what its files contain now."""
+    content: dict[int, Content] = field(default_factory=dict)
+    """Snapshot's guid → what its files contained when it was taken."""
+    dataset_of: dict[int, int] = field(default_factory=dict)
+    """Snapshot's guid → dataset's guid on the source."""
+    lineages: dict[int, Lineage] = field(default_factory=dict)
+    """Dataset's guid → its own snapshots."""
+    arrived: dict[tuple[str, int], list[int]] = field(default_factory=dict)
+    """(target, dataset's guid) → guids in the order in which the target committed them."""
+    destroyed: dict[tuple[str, int], str] = field(default_factory=dict)
+    """(node, snapshot's guid) → `retention` or `person`."""
+    gone: set[int] = field(default_factory=set)
+    """guids of the source's datasets that a person destroyed."""
+
+    def write(self, dataset: ModelDataset, path: str, content: bytes) -> None:
+        """The world wrote a file."""
+        self.live[dataset.guid] = {**self.live.get(dataset.guid, {}), path: content}
+
+    def took(self, dataset: ModelDataset, version: Version) -> None:
+        """A snapshot of ours came to exist on a source."""
+        guid = version.guid
+        self.content[guid] = self.live.get(dataset.guid, {})
+        self.dataset_of[guid] = dataset.guid
+        self.lineages.setdefault(dataset.guid, Lineage()).add(guid, version.created_at)
+
+    def forget_replica(self, target: str, replica: ModelDataset) -> None:
+        """A person destroyed a replica whole."""
+        for version in replica.snapshots:
+            self.destroyed[target, version.guid] = "person"
+            dataset = self.dataset_of.get(version.guid)
+            if dataset is not None:
+                self.arrived.pop((target, dataset), None)
+
+    def replica_of(self, target: "SimNode", dataset_guid: int) -> ModelDataset | None:
+        """Where a target keeps what it committed of a source's dataset."""
+        committed = set(self.arrived.get((target.node.name, dataset_guid), ()))
+        for pool in target.pools.pools.values():
+            for dataset in pool.datasets.values():
+                if any(v.guid in committed for v in dataset.snapshots):
+                    return dataset
+        return None
+
+
+def content_of(version: Version) -> dict[str, bytes]:
+    """What a snapshot in the model contains."""
+    return {path: file.content for path, file in version.files.items()}
+
+
+def own_versions(dataset: ModelDataset) -> list[Version]:
+    """Snapshots that zr took, oldest first."""
+    return [v for v in dataset.snapshots if parse_tick(v.name)]
+
+
+def members_of(pools: ModelPools) -> list[ModelDataset]:
+    """The source's datasets that the policy means."""
+    return [
+        d
+        for name, d in sorted(pools.pools["tank"].datasets.items())
+        if (name == "tank/data" or name.startswith("tank/data/")) and name != "tank/data/scratch"
+    ]

@@ -1,0 +1,100 @@
+"""Dispatches what happens to the checkers, and collects violations. One checker per property.
+
+A checker is a class of tests/simulation/check_*.py whose methods are called where they exist:
+`before_VERB(node, command)`, `after_VERB(node, command, value)`, `on_told(node, event, fields)`,
+`on_acknowledged(link, command, committed)`, `on_booted(node)`, `at_healed()` (some time after the
+last fault, writes
+go on) and `at_end()` (nothing is written any more).
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from tests.simulation.check_arrival import Arrival
+from tests.simulation.check_conflicts import Conflicts
+from tests.simulation.check_destroys import Destroys
+from tests.simulation.check_lineage import LineageKept
+from tests.simulation.check_lost import NothingLost
+from tests.simulation.check_manifests import ManifestsTrue
+from tests.simulation.check_progress import Progress
+from tests.simulation.check_tenure import TenureExact
+from zrepl_py.engine.commands import Command
+from zrepl_py.events import Event
+from zrepl_py.model.wire import Committed
+
+if TYPE_CHECKING:
+    from tests.simulation.link import Link
+    from tests.simulation.node import SimNode
+    from tests.simulation.site import Site
+
+CHECKERS = (
+    LineageKept,  # first: it fills in what arrived, which others read
+    NothingLost,
+    Destroys,
+    Arrival,
+    ManifestsTrue,
+    Conflicts,
+    Progress,
+    TenureExact,
+)
+
+
+class Watch:
+    """All checkers of one site."""
+
+    def __init__(self, site: "Site") -> None:
+        self.site = site
+        self.violations: list[str] = []
+        self.seen: Counter[str] = Counter()
+        self.checkers = [kind(site) for kind in CHECKERS]
+        self._calls: dict[str, list[Callable[..., None]]] = {}
+        for checker in self.checkers:
+            for name in dir(checker):
+                if name.startswith(("before_", "after_", "on_", "at_")):
+                    self._calls.setdefault(name, []).append(getattr(checker, name))
+
+    def violation(self, checker: str, sentence: str) -> None:
+        """A property does not hold."""
+        self.violations.append(f"[{checker}] at {self.site.loop.now:.1f} s: {sentence}")
+
+    def before(self, node: "SimNode", command: Command) -> None:
+        """A command is about to take effect."""
+        for call in self._calls.get(f"before_{command.verb}", ()):
+            call(node, command)
+
+    def after(self, node: "SimNode", command: Command, value: Any) -> None:
+        """A command took effect."""
+        for call in self._calls.get(f"after_{command.verb}", ()):
+            call(node, command, value)
+
+    def failed(self, node: "SimNode", command: Command, error: Exception) -> None:
+        """A command raised."""
+        self.seen[f"{command.verb} raised {getattr(error, 'reason', error)}"] += 1
+
+    def told(self, node: "SimNode", event: Event, fields: dict[str, Any]) -> None:
+        """A daemon told an event."""
+        reason = fields.get("reason") or fields.get("kind") or ""
+        self.seen[f"{event.value} {reason}".strip()] += 1
+        for call in self._calls.get("on_told", ()):
+            call(node, event, fields)
+
+    def acknowledged(self, link: "Link", command: Command, committed: Committed) -> None:
+        """A target says that it has committed; the source may or may not hear it."""
+        for call in self._calls.get("on_acknowledged", ()):
+            call(link, command, committed)
+
+    def booted(self, node: "SimNode") -> None:
+        """A daemon starts."""
+        for call in self._calls.get("on_booted", ()):
+            call(node)
+
+    def healed(self) -> None:
+        """All faults ended some time ago."""
+        for call in self._calls.get("at_healed", ()):
+            call()
+
+    def ended(self) -> None:
+        """Nothing happens any more."""
+        for call in self._calls.get("at_end", ()):
+            call()
