@@ -4,15 +4,18 @@
 costs about a second and a half.
 """
 
+import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 import pytest
 
-from . import Lab
+from . import Lab, LabError
 from .site import Site
 
 Fresh = Callable[..., Site]
+SITES: list[Site] = []
+"""The one of the module that runs now."""
 QUICK = {"[node]\n": '[node]\nrescan = "5s"\n'}
 LINK = '\n[link]\nstall_timeout = "5s"\nconnect_timeout = "5s"\n'
 
@@ -43,6 +46,22 @@ def fresh(prepared: Lab) -> Fresh:
             for old, new in QUICK.items():
                 text = text.replace(old, new)
             node.put("/etc/zr/zr.toml", (text + LINK).encode())
-        return Site(prepared, adapter)
+        site = Site(prepared, adapter)
+        SITES[:] = [site]
+        return site
 
     return again
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failure shows what the daemons said last."""
+    report = yield
+    if report.failed and "fresh" in getattr(item, "fixturenames", ()):
+        for site in SITES:
+            for name in site.daemons:
+                with contextlib.suppress(LabError):
+                    report.sections.append((f"{name}'s daemon", site.log(name)[-6000:]))
+    return report

@@ -107,6 +107,8 @@ class World:
     def take_alien(self, node: str, index: int, number: int) -> None:
         """A person takes a snapshot by hand, and it is nobody else's business."""
         pair = self.pairs[index]
+        if pair.encrypted:
+            node = "alpha"  # on an encrypted replica it is a conflict, which a person ends
         dataset = pair.dataset if node == "alpha" else pair.replica
         snapshot = f"{dataset}@by-hand-{number}"
         if self.lab.nodes[node].run(["zfs", "snapshot", snapshot], check=False).returncode == 0:

@@ -1,6 +1,7 @@
 """Full pools and clocks that step: does it pause, say so, and go on by itself?"""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -20,7 +21,7 @@ DAY = 86_400
 def site(fresh: Fresh) -> Iterator[Site]:
     site = fresh()
     site.lab.alpha.sh("zfs create tank/work; zfs create tank/other; echo first >/tank/work/file")
-    site.protect([DATASET], every="2s")
+    site.protect([DATASET], every="2s", min_free="5%")
     site.start()
     site.settle()
     yield site
@@ -32,14 +33,15 @@ def free_bytes(node: Node) -> int:
     return int(node.run(["zfs", "get", "-Hpo", "value", "available", node.pool]).text)
 
 
-def ballast(node: Node, leave_bytes: int) -> None:
+@contextmanager
+def ballast(node: Node, leave_bytes: int) -> Iterator[None]:
     """Fill a pool at once: a reservation of all but so many bytes."""
     size = free_bytes(node) - leave_bytes
     node.run(["zfs", "create", "-o", f"reservation={size}", f"{node.pool}/ballast"])
-
-
-def unload(node: Node) -> None:
-    node.run(["zfs", "destroy", f"{node.pool}/ballast"])
+    try:
+        yield
+    finally:
+        node.run(["zfs", "destroy", f"{node.pool}/ballast"])
 
 
 def change(site: Site) -> None:
@@ -60,29 +62,27 @@ def assert_in_sync(site: Site) -> None:
 
 
 def test_a_pool_with_little_space_gets_no_more_snapshots(site: Site) -> None:
-    ballast(site.lab.alpha, 100 << 20)
-    change(site)
-    site.wait(lambda: bool(events(site.log("alpha"), "tick-paused")), "a pause", 15)
-    paused = events(site.log("alpha"), "tick-paused")[0]
-    assert paused["reason"] == "low-space"
-    assert "no snapshots are taken" in paused["message"]
-    assert "Free space" in paused["message"]
-    taken = versions(site.lab.alpha, DATASET)
-    site.wait(lambda: len(events(site.log("alpha"), "tick-paused")) >= 3, "more pauses", 15)
-    assert versions(site.lab.alpha, DATASET) == taken
-    unload(site.lab.alpha)
+    with ballast(site.lab.alpha, 60 << 20):
+        change(site)
+        site.wait(lambda: bool(events(site.log("alpha"), "tick-paused")), "a pause", 15)
+        paused = events(site.log("alpha"), "tick-paused")[0]
+        assert paused["reason"] == "low-space"
+        assert "no snapshots are taken" in paused["message"]
+        assert "Free space" in paused["message"]
+        taken = versions(site.lab.alpha, DATASET)
+        site.wait(lambda: len(events(site.log("alpha"), "tick-paused")) >= 3, "more pauses", 15)
+        assert versions(site.lab.alpha, DATASET) == taken
     wait_for_tick(site)
     assert_in_sync(site)
 
 
 def test_a_target_with_little_space_receives_nothing_until_there_is_more(site: Site) -> None:
-    ballast(site.lab.beta, 60 << 20)
-    there = versions(site.lab.beta, COPY)
-    wait_for_tick(site)
-    site.wait(lambda: reason(site) == "low-space", "low-space on beta", 15)
-    assert "nothing is received" in site.lane(DATASET)["error"]["message"]
-    assert versions(site.lab.beta, COPY) == there
-    unload(site.lab.beta)
+    with ballast(site.lab.beta, 60 << 20):
+        there = versions(site.lab.beta, COPY)
+        wait_for_tick(site)
+        site.wait(lambda: reason(site) == "low-space", "low-space on beta", 15)
+        assert "nothing is received" in site.lane(DATASET)["error"]["message"]
+        assert versions(site.lab.beta, COPY) == there
     assert_in_sync(site)
 
 
@@ -93,19 +93,19 @@ def reason(site: Site) -> str:
 
 def test_a_disk_that_fills_up_in_mid_stream_keeps_what_arrived(site: Site) -> None:
     """The limit of free space lets it begin, but it does not fit."""
-    site.stop("alpha")  # so that all of it is in one snapshot
-    site.lab.alpha.sh("head -c 320M /dev/urandom >/tank/work/large", timeout_seconds=120)
-    ballast(site.lab.beta, 230 << 20)
-    site.start("alpha")
-    site.wait(lambda: reason(site) in ("no-space", "low-space"), "a full disk", 60)
-    full = [e for e in events(site.log("alpha"), "lane-failed") if e["reason"] == "no-space"]
-    assert full
-    token = ["zfs", "get", "-Hpo", "value", "receive_resume_token", COPY]
-    assert len(site.lab.beta.run(token).text) > 5
-    unload(site.lab.beta)
+    with ballast(site.lab.beta, 116 << 20):
+        site.lab.alpha.sh("head -c 150M /dev/urandom >/tank/work/large", timeout_seconds=120)
+        site.wait(lambda: bool(full(site)), "a full disk", 60)
+        token = ["zfs", "get", "-Hpo", "value", "receive_resume_token", COPY]
+        assert len(site.lab.beta.run(token).text) > 5
     assert_in_sync(site)
     assert events(site.log("alpha"), "lane-resumed")
     site.lab.alpha.run(["rm", "/tank/work/large"])
+
+
+def full(site: Site) -> list[str]:
+    failures = events(site.log("alpha"), "lane-failed")
+    return [event["message"] for event in failures if event["reason"] == "no-space"]
 
 
 @pytest.mark.parametrize("seconds", [3600, -3600, 3653 * DAY, -3653 * DAY])

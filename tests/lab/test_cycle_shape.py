@@ -117,7 +117,8 @@ def digest(node: Node, volume: str, name: str) -> str:
     said = node.sh(
         f"zfs clone -o volmode=dev {volume}@{name} {clone}\n"
         f"for i in $(seq 50); do [ -e /dev/zvol/{clone} ] && break; sleep 0.1; done\n"
-        f"sha256sum </dev/zvol/{clone}; zfs destroy {clone}"
+        f"sha256sum </dev/zvol/{clone}\n"
+        f"until zfs destroy {clone} 2>/dev/null; do sleep 0.1; done"
     )
     return said.text
 

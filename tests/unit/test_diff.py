@@ -4,7 +4,7 @@ import pytest
 
 from tests.unit.histories import parse_history
 from zrepl_py.core.diff import Agreement, diff, explain_conflict
-from zrepl_py.model.plan import Conflict, Diverged, NothingToSend, TargetAhead, Unrelated
+from zrepl_py.model.plan import Conflict, Covered, Diverged, NothingToSend, TargetAhead, Unrelated
 
 
 @pytest.mark.parametrize(
@@ -52,6 +52,25 @@ def test_conflict(source: str, replica: str, kind: type[Conflict]) -> None:
     found = diff(parse_history(source), parse_history(replica))
     assert isinstance(found, kind)
     assert explain_conflict(found).endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("source", "replica", "kind"),
+    [
+        ("1 2", "1 f7", Covered),
+        ("1 2", "1", Agreement),
+        ("1 2", "f7 1", Agreement),
+        ("1", "1 f7", Agreement),
+        ("1 2", "1 f7 8", Diverged),
+    ],
+)
+def test_a_raw_replica_goes_on_at_its_newest_only(source: str, replica: str, kind: type) -> None:
+    """OpenZFS refuses a raw increment over any snapshot; with nothing pending, no matter."""
+    found = diff(parse_history(source), parse_history(replica), raw=True)
+    assert isinstance(found, kind)
+    if isinstance(found, Covered):
+        assert [s.guid for s in found.foreign] == [7]
+        assert explain_conflict(found).endswith(".")
 
 
 def test_a_lost_base_is_reported_not_guessed() -> None:

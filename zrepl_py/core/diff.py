@@ -8,7 +8,15 @@ from dataclasses import dataclass
 
 from zrepl_py.model.history import History, Snapshot
 from zrepl_py.model.names import parse_tick
-from zrepl_py.model.plan import Base, Conflict, Diverged, NothingToSend, TargetAhead, Unrelated
+from zrepl_py.model.plan import (
+    Base,
+    Conflict,
+    Covered,
+    Diverged,
+    NothingToSend,
+    TargetAhead,
+    Unrelated,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +27,13 @@ class Agreement:
     pending: tuple[Snapshot, ...]
 
 
-def diff(source: History, replica: History) -> Agreement | Conflict:
+def diff(source: History, replica: History, *, raw: bool = False) -> Agreement | Conflict:
     """Compare one dataset's histories on both sides.
 
     Only snapshots that zr took are pending: foreign ones are another tool's business. A foreign
     snapshot on the replica after the last common version is tolerated, for ZFS accepts an
-    increment over it as long as the replica's data is unmodified; one of ours there is a conflict.
+    increment over it as long as the replica's data is unmodified, unless the stream is `raw`;
+    one of ours there is a conflict.
     """
     own = tuple(s for s in source.snapshots if parse_tick(s.name))
     if replica.newest is None:
@@ -34,14 +43,15 @@ def diff(source: History, replica: History) -> Agreement | Conflict:
         return Unrelated(source.newest, replica.newest)
     base = source.version(last.guid)
     assert base is not None
-    ahead = tuple(
-        s for s in replica.snapshots if s.createtxg > last.createtxg and parse_tick(s.name)
-    )
+    later = tuple(s for s in replica.snapshots if s.createtxg > last.createtxg)
+    ahead = tuple(s for s in later if parse_tick(s.name))
     pending = tuple(s for s in own if s.createtxg > base.createtxg)
     if ahead and pending:
         return Diverged(last, pending, ahead)
     if ahead:
         return TargetAhead(last, ahead)
+    if raw and later and pending:
+        return Covered(last, later)
     return Agreement(base, pending)
 
 
@@ -66,6 +76,12 @@ def explain_conflict(conflict: Conflict) -> str:
                 f"The target has {len(theirs)} snapshots after {last.name}, the source's newest "
                 f"(first {theirs[0].name}, guid {theirs[0].guid}): the source was rolled back, or "
                 "the target was promoted."
+            )
+        case Covered(last, foreign):
+            return (
+                f"On the encrypted replica {len(foreign)} snapshots that zr did not take follow "
+                f"{last.name} (first {foreign[0].name}): OpenZFS does not continue it over them. "
+                "Once they are destroyed on the target, it goes on."
             )
         case Unrelated(mine_newest, theirs_newest):
             newest = mine_newest.name if mine_newest else "none"

@@ -59,7 +59,7 @@ def skip_nothing(pending: tuple[Snapshot, ...], replica: History) -> tuple[Skipp
 
 def plan_lane(view: LaneView, skip: Skip = skip_nothing) -> Plan | Conflict:
     """Steps that bring the target to the source's newest snapshot, and tidy holds and cursor."""
-    agreement = diff(view.source, view.replica.history)
+    agreement = diff(view.source, view.replica.history, raw=view.raw)
     if not isinstance(agreement, Agreement):
         return agreement
     steps: list[Step] = []

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from zrepl_py.core.replication import LaneView, Skip, apply_step, plan_lane, skip_nothing
 from zrepl_py.engine.commands import Engine, ask
-from zrepl_py.errors import Bug, Standing
+from zrepl_py.errors import Bug, Refused, Standing
 from zrepl_py.model.history import Snapshot
 from zrepl_py.model.names import join_snapshot, parse_tick, render_cursor, render_hold
 from zrepl_py.model.plan import (
@@ -74,10 +74,13 @@ def replicate_lane(
     for step in plan.steps:
         try:
             createtxg = yield from perform_step(lane, view, step)
-        except Standing as error:
-            if error.reason != "snapshot-missing" or not isinstance(step, Hold):
+        except (Standing, Refused) as error:
+            # Retention or a person took a snapshot while the plan ran: plan what is left.
+            gone = error.reason == "snapshot-missing" and isinstance(step, Hold)
+            # A refusal of what was planned from memory: look what is the matter.
+            stale = isinstance(error, Refused) and not fresh
+            if not (gone or stale):
                 raise
-            # Retention or a person took it while the plan ran: plan what is left, with what is.
             rest = yield from replicate_lane(lane, None, skip)
             return _join(committed, plan, rest)
         view = apply_step(view, step, createtxg)

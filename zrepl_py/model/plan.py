@@ -115,4 +115,13 @@ class NothingToSend:
     """The source has no snapshot to send, and the target has none."""
 
 
-Conflict = Diverged | Unrelated | TargetAhead | NothingToSend
+@dataclass(frozen=True, slots=True)
+class Covered:
+    """Snapshots that zr did not take stand on an encrypted replica after the last common one:
+    OpenZFS continues a raw replica at its very newest snapshot only."""
+
+    last_common: Snapshot
+    foreign: tuple[Snapshot, ...]
+
+
+Conflict = Diverged | Unrelated | TargetAhead | Covered | NothingToSend
