@@ -148,11 +148,13 @@ class Machine:
     def freeze(self) -> None:
         """SIGSTOP: as a machine that hangs, or a host that was suspended."""
         for process in self.processes():
-            os.kill(process, signal.SIGSTOP)
+            with contextlib.suppress(ProcessLookupError):  # helpers come and go
+                os.kill(process, signal.SIGSTOP)
 
     def thaw(self) -> None:
         for process in reversed(self.processes()):
-            os.kill(process, signal.SIGCONT)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGCONT)
 
     def processes(self) -> list[int]:
         """The kernel first, then its helpers; not the keeper."""

@@ -54,7 +54,7 @@ def site(fresh: Fresh) -> Iterator[Site]:
     site.lab.alpha.run(["zfs", "create", "tank/p"])
     for dataset in DATASETS:
         site.lab.alpha.run(["zfs", "create", dataset])
-    site.protect(["tank/p/**"], every="1s", keep_alpha=8, keep_beta=8)
+    site.protect(["tank/p/**"], every="2s", keep_alpha=8, keep_beta=8)
     site.start()
     site.settle()
     site.lab.alpha.sh(f"for d in {' '.join(DATASETS)}; do echo warm >/$d/file; done")
@@ -142,7 +142,7 @@ def test_an_idle_tick_forks_nothing_and_lists_nothing(site: Site) -> None:
     for node in ("alpha", "beta"):
         assert_cheap(seen[node], site.log(node))
     done = calls(seen["alpha"])
-    assert done["call:snapshot_changed"] >= 3
+    assert done["call:snapshot_changed"] >= 2
     assert set(done) <= {"call:snapshot_changed", "call:observe_pool"}
     assert not calls(seen["beta"])
     tell(seen, "idle")
@@ -153,7 +153,7 @@ def test_a_tick_with_changes_forks_nothing_and_lists_nothing(site: Site) -> None
     for node in ("alpha", "beta"):
         assert_cheap(seen[node], site.log(node))
     sent = calls(seen["alpha"])["call:send"]
-    assert sent >= 10  # several datasets in each tick
+    assert sent >= 8  # several datasets in each tick
     assert calls(seen["beta"])["call:receive"] in range(sent - 8, sent + 9)
     tell(seen, f"{sent} increments in {calls(seen['alpha'])['call:snapshot_changed']} ticks")
 
@@ -169,11 +169,11 @@ def test_pruning_forks_nothing_and_lists_nothing_and_keeps_the_newest(
         assert len(events(site.log(node), "pruned")) > pruned[node]
         assert calls(seen[node])["call:destroy_snapshots"]
     site.settle()
-    taken = len(events(site.log("alpha"), "tick-taken"))
+    taken = sum(event["taken"] > 3 for event in events(site.log("alpha"), "tick-taken"))
     for dataset in DATASETS:
         # More than keep_last, for it is some time since; but not all.
-        assert 8 <= len(versions(site.lab.alpha, dataset)) < taken - 20
-        assert 8 <= len(versions(site.lab.beta, f"back/zr/alpha/{dataset}")) < taken - 20
+        for node, name in ((site.lab.alpha, dataset), (site.lab.beta, f"back/zr/alpha/{dataset}")):
+            assert 8 <= len(versions(node, name)) < taken - 8, (name, taken)
 
 
 def test_a_change_right_before_a_tick_is_never_missed(thousand: dict[str, Process]) -> None:

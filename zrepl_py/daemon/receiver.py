@@ -16,7 +16,7 @@ from zrepl_py.model.site import Manifest
 from zrepl_py.model.wire import Begin, Committed, LaneName
 
 BUSY_SECONDS = 30.0
-PRUNE_TURN_SECONDS = 1.0
+PRUNE_TURN_SECONDS = 3.0
 """At most so long per stream in flight: with frequent ticks, a lane is rarely found idle."""
 
 
