@@ -172,8 +172,9 @@ def test_pruning_forks_nothing_and_lists_nothing_and_keeps_the_newest(
     taken = sum(event["taken"] > 3 for event in events(site.log("alpha"), "tick-taken"))
     for dataset in DATASETS:
         # More than keep_last, for it is some time since; but not all.
-        for node, name in ((site.lab.alpha, dataset), (site.lab.beta, f"back/zr/alpha/{dataset}")):
-            assert 8 <= len(versions(node, name)) < taken - 8, (name, taken)
+        kept = len(versions(site.lab.alpha, dataset))
+        kept_on_beta = len(versions(site.lab.beta, f"back/zr/alpha/{dataset}"))
+        assert 8 <= min(kept, kept_on_beta) <= max(kept, kept_on_beta) < taken - 8
 
 
 def test_a_change_right_before_a_tick_is_never_missed(thousand: dict[str, Process]) -> None:
