@@ -125,11 +125,6 @@ class Reader:
         place = f"{self.keys}.{key}" if self.keys else key
         return Reader(self.origin, self.text, place, value, self.problems)
 
-    def subs(self, key: str) -> dict[str, "Reader"]:
-        """A table of tables whose names are free: name → Reader."""
-        outer = self.sub(key)
-        return {name: outer.sub(name) for name in outer.table}
-
     def finish(self) -> None:
         """Note every key that nobody asked for."""
         for key in sorted(self.table.keys() - self.asked):

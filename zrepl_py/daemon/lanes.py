@@ -65,9 +65,7 @@ class LaneState:
     failures: int = 0
     committed: Snapshot | None = None
     """The newest snapshot that the target has, as it said itself."""
-    committed_at: float | None = None
     transfers: int = 0
-
     remembered_pins: frozenset[int] = frozenset()
     """What it needed when it was last known: unknown is unsafe."""
 
@@ -208,7 +206,6 @@ class Lanes:
             first, count = result.skipped[0], len(result.skipped)
             self.tell(Event.SNAPSHOTS_SKIPPED, **lane, count=count, why=first.why)
         state.committed = newest_own(result.view.replica.history)
-        state.committed_at = self.clock.now() if state.committed is not None else None
         if result.committed:
             state.transfers += len(result.committed)
             last, count = result.committed[-1], len(result.committed)
