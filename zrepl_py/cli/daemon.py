@@ -2,7 +2,6 @@
 units of their own; started by hand as root it starts the workers itself and gives its rights up."""
 
 import os
-import signal
 import threading
 
 import click
@@ -30,8 +29,7 @@ def daemon(config: str, user: str, adapter: str) -> None:
     Example: zr daemon
     """
     ending = Ending()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ending.ask())
+    ending.on_signals()
     workers = start_own_workers(config, user, adapter) if os.geteuid() == 0 else None
     try:
         if workers is not None:

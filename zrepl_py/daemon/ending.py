@@ -4,8 +4,9 @@ A Bug in any thread ends the whole daemon: systemd starts it again, and it obser
 anew. To go on with a broken invariant is how data is lost.
 """
 
-import threading
+import signal
 
+from zrepl_py.adapters.signals import Wake
 from zrepl_py.errors import Bug, ZrError
 
 
@@ -14,7 +15,11 @@ class Ending:
 
     def __init__(self) -> None:
         self.error: ZrError | None = None
-        self._asked = threading.Event()
+        self._asked = Wake()
+
+    def on_signals(self) -> None:
+        """SIGTERM and SIGINT ask, too. Only in the main thread."""
+        self._asked.set_by(signal.SIGTERM, signal.SIGINT)
 
     def ask(self) -> None:
         """End in good order."""

@@ -5,11 +5,11 @@ at SIGTERM, SIGINT, or (started by hand) when its standard input closes, because
 started it is gone. Ending has a bound: what hangs in the kernel is left behind.
 """
 
-import os
 import signal
 from dataclasses import dataclass
 
 from zrepl_py.adapters.clock import MachineClock
+from zrepl_py.adapters.signals import Wake
 from zrepl_py.adapters.worker.counters import Counters
 from zrepl_py.adapters.worker.listener import Listener
 from zrepl_py.adapters.worker.notify import notify
@@ -39,10 +39,9 @@ def run_worker(options: WorkerOptions, zfs: ZfsPort) -> bool:
     """
     counters = Counters()
     counters.watch_forks()
-    wake_fd, stop_fd = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: _wake(stop_fd))
-    signal.signal(INTERRUPT, lambda _number, _frame: None)
+    stop = Wake()
+    # INTERRUPT is sent to our own threads only, and only when the flag is set already.
+    stop.set_by(signal.SIGTERM, signal.SIGINT, INTERRUPT)
     server = WorkerServer(
         zfs,
         options.scope,
@@ -51,7 +50,7 @@ def run_worker(options: WorkerOptions, zfs: ZfsPort) -> bool:
         allowed_uids=options.allowed_uids,
     )
     listener = Listener(options.socket)
-    stops = [wake_fd, _STDIN] if options.until_stdin_closes else [wake_fd]
+    stops = [stop.fileno(), _STDIN] if options.until_stdin_closes else [stop.fileno()]
     notify("READY=1")
     try:
         server.serve(listener.sock, stops)
@@ -61,10 +60,3 @@ def run_worker(options: WorkerOptions, zfs: ZfsPort) -> bool:
         ended = server.finish(options.finish_seconds)
         listener.close()
     return ended
-
-
-def _wake(fd: int) -> None:
-    try:
-        os.write(fd, b"x")
-    except BlockingIOError:
-        return  # The pipe is full of earlier signals, so it is awake.

@@ -18,10 +18,12 @@ from dataclasses import dataclass, field
 
 from zrepl_py.adapters.clock import Deadline
 from zrepl_py.adapters.files import ensure_directory
+from zrepl_py.adapters.signals import Wake
 from zrepl_py.errors import Standing
 from zrepl_py.ports.clock import ClockPort
 
 _STDIN = 0
+_STOPS = frozenset({signal.SIGTERM, signal.SIGINT})
 _FIRST_PAUSE_SECONDS = 1.0
 _LAST_PAUSE_SECONDS = 60.0
 _STOP_SECONDS = 15.0
@@ -52,25 +54,20 @@ class Warden:
     def __init__(self, specs: Sequence[WorkerSpec], clock: ClockPort) -> None:
         self._clock = clock
         self._kept = [_Kept(spec) for spec in specs]
-        self._stopping = False
-        self._wake_fd, self._signal_fd = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._signals = Wake()
 
     def run(self) -> None:
         """Until standard input closes, or SIGTERM or SIGINT. Errors: Standing(no-user)."""
-        signal.signal(signal.SIGCHLD, lambda _number, _frame: self._wake())
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda _number, _frame: self._stop())
+        self._signals.set_by(signal.SIGCHLD, *_STOPS)
         poller = select.poll()
         poller.register(_STDIN, 0)
-        poller.register(self._wake_fd, select.POLLIN)
+        poller.register(self._signals, select.POLLIN)
         try:
-            while not self._stopping:
+            while self._signals.take().isdisjoint(_STOPS):
                 pause = self._start_what_is_due()
                 ready = dict(poller.poll(None if pause is None else pause * 1000))
                 if _STDIN in ready:
                     return
-                if self._wake_fd in ready:
-                    os.read(self._wake_fd, 4096)
         finally:
             self._end_all()
 
@@ -125,16 +122,6 @@ class Warden:
                 process.wait(deadline.remaining_seconds())
             except subprocess.TimeoutExpired:
                 process.kill()
-
-    def _wake(self) -> None:
-        try:
-            os.write(self._signal_fd, b"x")
-        except BlockingIOError:
-            return
-
-    def _stop(self) -> None:
-        self._stopping = True
-        self._wake()
 
 
 def _user(name: str) -> pwd.struct_passwd:
