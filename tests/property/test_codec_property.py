@@ -10,7 +10,7 @@ from zrepl_py.core.codec import decode, encode
 from zrepl_py.errors import Corrupt
 from zrepl_py.model.history import Bookmark, History, Snapshot, history_of
 from zrepl_py.model.observation import Dataset, Kind, ReplicaView, ResumePoint
-from zrepl_py.model.plan import AbortPartial, Plan, SendFull, SendIncrement, Skipped, Step
+from zrepl_py.model.plan import AbortPartial, HoldBase, Plan, SendFull, SendIncrement, Skipped, Step
 from zrepl_py.model.policy import Keep, Limits, Policy, Selection
 from zrepl_py.model.site import Manifest
 from zrepl_py.model.wire import Begin, Committed, End, Failure, Hello, LaneName
@@ -33,6 +33,7 @@ STEP = st.one_of(
     st.builds(SendFull, SNAPSHOT),
     st.builds(SendIncrement, SNAPSHOT | BOOKMARK, SNAPSHOT),
     st.builds(AbortPartial, GUID, TEXT),
+    st.builds(HoldBase, SNAPSHOT),
 )
 PLAN = st.builds(
     Plan,

@@ -142,7 +142,7 @@ FIELDS = st.fixed_dictionaries(
     {},
     optional={
         "type": st.sampled_from(
-            ["Hello", "Begin", "End", "Committed", "Failure", "AskReplica", "AskAbort",
+            ["Hello", "Begin", "End", "Committed", "Failure", "AskReplica", "AskAbort", "AskHold",
              "TellManifest", "TellProperties", "LaneName", "Manifest"]
         ),
         "lane": JSON | st.fixed_dictionaries(

@@ -150,6 +150,8 @@ class Link:
                 self._run(target.replicas.observe(known, lane), done)
             elif verb == "abort_partial":
                 self._run(target.replicas.abort_partial(known, lane, arguments[1]), done)
+            elif verb == "hold_base":
+                self._run(target.replicas.hold_base(known, lane, arguments[1]), done)
             else:
                 self._run(target.replicas.store_properties(known, lane, arguments[1]), done)
 

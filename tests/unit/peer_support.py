@@ -115,6 +115,7 @@ class Vault:
     manifests: list[Manifest] = field(default_factory=list)
     properties: dict[str, dict[str, str]] = field(default_factory=dict)
     aborted: list[int] = field(default_factory=list)
+    based: list[int] = field(default_factory=list)
     refuse: ZrError | None = None
     commit_gate: threading.Event | None = None
     call_gate: threading.Event | None = None
@@ -161,6 +162,9 @@ class Vault:
 
     def abort_partial(self, source: str, lane: LaneName, to_guid: int) -> None:
         self.aborted.append(to_guid)
+
+    def hold_base(self, source: str, lane: LaneName, guid: int) -> None:
+        self.based.append(guid)
 
     def store_manifest(self, source: str, manifest: Manifest) -> None:
         self.manifests.append(manifest)

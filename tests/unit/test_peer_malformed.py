@@ -24,7 +24,7 @@ from tests.unit.peer_support import (
 from zrepl_py.adapters.peer.framing import FrameType, render_frame
 from zrepl_py.adapters.peer.messages import render_message
 from zrepl_py.adapters.peer.tls import make_client_context, shake_hands
-from zrepl_py.model.wire import AskAbort, AskReplica, Begin, End, LaneName
+from zrepl_py.model.wire import AskAbort, AskHold, AskReplica, Begin, End, LaneName
 
 LANE = LaneName(lane_of().uuid, "tank/a")
 HELLO = render_message(FrameType.HELLO, hello_of(ALPHA))
@@ -85,6 +85,9 @@ CASES: dict[str, bytes] = {
     "zstd rubbish": HELLO + BEGIN + render_frame(FrameType.CHUNK_ZSTD, b"rubbish"),
     "abort of no guid": HELLO + altered(
         render_message(FrameType.CALL, AskAbort(LANE, 1)), to_guid=0
+    ),
+    "hold of no guid": HELLO + altered(
+        render_message(FrameType.CALL, AskHold(LANE, 1)), base_guid=2**64
     ),
     "lane that is no uuid": HELLO + altered(
         CALL, lane={"type": "LaneName", "lane": "x", "dataset": "tank/a"}

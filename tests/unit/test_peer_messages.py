@@ -20,6 +20,7 @@ from zrepl_py.model.site import Manifest
 from zrepl_py.model.wire import (
     Answer,
     AskAbort,
+    AskHold,
     AskReplica,
     Begin,
     Call,
@@ -45,6 +46,7 @@ MESSAGES = [
 CALLS: list[Call] = [
     AskReplica(LANE),
     AskAbort(LANE, 3),
+    AskHold(LANE, 2**64 - 1),
     TellManifest(Manifest("g", 1, "1-00000000", 2, {"tank/a": 3})),
     TellProperties(LANE, {"compression": "off"}),
 ]

@@ -36,15 +36,17 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 
 def test_calls_arrive_with_the_proven_source(site: Site) -> None:
-    site.vault.view = ReplicaView(True, HISTORY, ResumePoint(9, 0, 1, 2, 3, True))
+    site.vault.view = ReplicaView(True, HISTORY, ResumePoint(9, 0, 1, 2, 3, True), frozenset({2}))
     peer = site.client()
     assert peer.observe_replica(lane_of()) == site.vault.view
     peer.abort_partial(lane_of(), 99)
+    peer.hold_base(lane_of(), 2**64 - 1)
     manifest = Manifest("tank", 4, EPOCH, 1795000000, {"tank/a": 2**64 - 1})
     peer.tell_manifest(manifest)
     peer.tell_properties(lane_of(), {"compression": "lz4"})
     assert site.vault.sources == [ALPHA.uuid]
     assert site.vault.aborted == [99]
+    assert site.vault.based == [2**64 - 1]
     assert site.vault.manifests == [manifest]
     assert site.vault.properties == {"tank/a": {"compression": "lz4"}}
     assert peer.connections_made == 1

@@ -2,14 +2,24 @@
 
 from dataclasses import replace
 
+import pytest
+
 from tests.unit.histories import TARGET, parse_history
-from zrepl_py.core.replication import LaneView, apply_step, plan_lane
+from zrepl_py.core.diff import newest_own
+from zrepl_py.core.replication import (
+    LaneView,
+    apply_step,
+    plan_lane,
+    plan_protection,
+    rests_on_memory,
+)
 from zrepl_py.model.history import History
 from zrepl_py.model.names import render_cursor
 from zrepl_py.model.observation import ReplicaView, ResumePoint
 from zrepl_py.model.plan import (
     AbortPartial,
     Hold,
+    HoldBase,
     Plan,
     Release,
     Resume,
@@ -25,8 +35,13 @@ def view_of(
     replica: str | None,
     held: set[int] | None = None,
     resume: ResumePoint | None = None,
+    held_there: set[int] | None = None,
 ) -> LaneView:
-    there = ReplicaView(replica is not None, parse_history(replica or "", txg_offset=5000), resume)
+    history = parse_history(replica or "", txg_offset=5000)
+    newest = newest_own(history)
+    settled = {newest.guid} if newest else set()
+    held_on_target = frozenset(settled if held_there is None else held_there)
+    there = ReplicaView(replica is not None, history, resume, held_on_target)
     return LaneView(TARGET, False, parse_history(source), frozenset(held or ()), there)
 
 
@@ -58,6 +73,8 @@ def words(plan: Plan) -> list[str]:
                 said.append(f"release {snapshot.guid}")
             case SetCursor(base):
                 said.append(f"cursor {base.guid}")
+            case HoldBase(base):
+                said.append(f"there {base.guid}")
     return said
 
 
@@ -128,3 +145,43 @@ def test_applying_a_plan_leaves_nothing_to_do() -> None:
     assert view.held == {3}
     assert [c.name for c in view.cursors()] == [render_cursor(TARGET, 3)]
     assert plan_of(replace(view, held=frozenset())).steps == (Hold(view.source.snapshots[-1]),)
+
+
+def test_the_target_holds_the_base_and_its_newest() -> None:
+    """After a crash of the target between its commit and its hold, say."""
+    view = view_of("1 2@#", "1 2", held={2}, held_there={1})
+    assert words(plan_of(view)) == ["there 2"]
+    assert words(plan_of(view_of("1@# 2", "1", held={1}, held_there=set())))[0] == "there 1"
+    for step in plan_of(view).steps:
+        view = apply_step(view, step)
+    assert view.replica.held == {2}
+
+
+@pytest.mark.parametrize(
+    ("source", "replica", "held_there", "steps"),
+    [
+        # The source was rolled back to 1: what the target has since is held, and so is 1.
+        ("1 4", "1 2 3", {3}, ["hold 1", "there 1"]),
+        ("1", "1 2 3", {1, 3}, ["hold 1"]),
+        ("1# 4", "1 2 3", {3}, ["there 1"]),
+        ("1 2", "3 4", {4}, []),  # nothing in common
+    ],
+)
+def test_a_conflict_holds_the_last_common_version_on_both_sides(
+    source: str, replica: str, held_there: set[int], steps: list[str]
+) -> None:
+    view = view_of(source, replica, held_there=held_there)
+    conflict = plan_lane(view)
+    assert not isinstance(conflict, Plan)
+    protection = plan_protection(view, conflict)
+    assert words(Plan(protection, "")) == steps
+    for step in protection:
+        view = apply_step(view, step)
+    assert plan_protection(view, conflict) == ()
+
+
+def test_a_source_without_the_targets_newest_is_doubted() -> None:
+    assert rests_on_memory(view_of("1", "1 2"))
+    assert rests_on_memory(view_of("1 2#", "1 2"))
+    assert not rests_on_memory(view_of("1 2 3", "1 2"))
+    assert not rests_on_memory(view_of("1 2 3", None))

@@ -12,7 +12,7 @@ Invariants, each with a property test:
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from zrepl_py.core.diff import Agreement, diff
+from zrepl_py.core.diff import Agreement, diff, newest_own
 from zrepl_py.model.history import Bookmark, History, Snapshot
 from zrepl_py.model.names import parse_cursor, render_cursor
 from zrepl_py.model.observation import ReplicaView, ResumePoint
@@ -20,7 +20,10 @@ from zrepl_py.model.plan import (
     AbortPartial,
     Base,
     Conflict,
+    Covered,
+    Diverged,
     Hold,
+    HoldBase,
     Plan,
     Release,
     Resume,
@@ -29,6 +32,7 @@ from zrepl_py.model.plan import (
     SetCursor,
     Skipped,
     Step,
+    TargetAhead,
 )
 
 Skip = Callable[[tuple[Snapshot, ...], History], tuple[Skipped, ...]]
@@ -88,6 +92,25 @@ def plan_lane(view: LaneView, skip: Skip = skip_nothing) -> Plan | Conflict:
     return Plan(tuple(steps), why, skipped)
 
 
+def plan_protection(view: LaneView, conflict: Conflict) -> tuple[Step, ...]:
+    """While a lane is in conflict: hold its last common version on both sides, and nothing else.
+
+    With it a person can still choose either side and send only what differs.
+    """
+    if not isinstance(conflict, Diverged | TargetAhead | Covered):
+        return ()
+    here = view.source.snapshot(conflict.last_common.guid)
+    steps = [] if here is None or here.guid in view.held else [Hold(here)]
+    return (*steps, *_settle_target(view, conflict.last_common.guid))
+
+
+def rests_on_memory(view: LaneView) -> bool:
+    """Whether the source has lost the snapshot that the target had last. It goes on from the cursor
+    then, if that is still there: when the source was rolled back, it is not, and they differ."""
+    newest = newest_own(view.replica.history)
+    return newest is not None and view.source.snapshot(newest.guid) is None
+
+
 def apply_step(view: LaneView, step: Step, createtxg: int = 0) -> LaneView:
     """The view after a step was performed; `createtxg` is the receiver's, of what it committed."""
     match step:
@@ -96,9 +119,13 @@ def apply_step(view: LaneView, step: Step, createtxg: int = 0) -> LaneView:
             history = replace(
                 view.replica.history, snapshots=(*view.replica.history.snapshots, landed)
             )
-            return replace(view, replica=ReplicaView(True, history, None))
+            held = frozenset({to.guid})
+            return replace(view, replica=ReplicaView(True, history, None, held))
         case AbortPartial():
             return replace(view, replica=replace(view.replica, resume=None))
+        case HoldBase():
+            held = _held_on_target(view, step.base.guid)
+            return replace(view, replica=replace(view.replica, held=held))
         case Hold(snapshot):
             return replace(view, held=view.held | {snapshot.guid})
         case Release(snapshot):
@@ -147,7 +174,19 @@ def _settle(view: LaneView, base: Base | None) -> list[Step]:
         steps.append(Hold(base))
     if [c.guid for c in view.cursors()] != [base.guid]:
         steps.append(SetCursor(base))
-    return steps
+    return steps + _settle_target(view, base.guid)
+
+
+def _settle_target(view: LaneView, guid: int) -> list[Step]:
+    base = view.replica.history.snapshot(guid)
+    if base is None or view.replica.held == _held_on_target(view, guid):
+        return []
+    return [HoldBase(base)]
+
+
+def _held_on_target(view: LaneView, guid: int) -> frozenset[int]:
+    newest = newest_own(view.replica.history)
+    return frozenset({guid, newest.guid} if newest else {guid})
 
 
 def _release_stale(view: LaneView, keep: set[int]) -> list[Step]:

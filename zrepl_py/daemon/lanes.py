@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from zrepl_py.core.diff import explain_conflict, newest_own
-from zrepl_py.core.replication import LaneView
+from zrepl_py.core.replication import LaneView, rests_on_memory
 from zrepl_py.core.retention import would_drop_on_target
 from zrepl_py.engine.commands import Agenda, Engine
 from zrepl_py.engine.group import Group
@@ -30,6 +30,8 @@ STANDING_SECONDS = 60.0
 LOOK_SECONDS = 3600.0
 """A lane with nothing to send looks at its target all the same, after so long: a replica that is
 gone there (a pool made anew, a person's mistake) must not be called safe for ever."""
+DOUBT_SECONDS = 60.0
+"""The same where the source has lost its base: was it rolled back?"""
 STAYING = ("lane-mismatch", "bad-name", "target-exists")
 """Reasons for which a target refuses a lane until a person acts."""
 
@@ -154,7 +156,8 @@ class Lanes:
             state.failures = 0  # every tick may ask again, and the parent's commit will
             return
         view = state.view
-        if self.clock.monotonic() - state.looked_at >= LOOK_SECONDS:
+        believed = DOUBT_SECONDS if view and rests_on_memory(view) else LOOK_SECONDS
+        if self.clock.monotonic() - state.looked_at >= believed:
             view = None
         if view is None:
             state.looked_at = self.clock.monotonic()

@@ -51,6 +51,11 @@ class Receiver:
         with self._turn(source, lane) as known:
             self._agenda.run(self.replicas.abort_partial(known, lane, to_guid), self.replicas.ports)
 
+    def hold_base(self, source: str, lane: LaneName, guid: int) -> None:
+        """See ReceiverPort."""
+        with self._turn(source, lane) as known:
+            self._agenda.run(self.replicas.hold_base(known, lane, guid), self.replicas.ports)
+
     def store_manifest(self, source: str, manifest: Manifest) -> None:
         """See ReceiverPort."""
         self._agenda.run(self.replicas.store_manifest(source, manifest), self.replicas.ports)

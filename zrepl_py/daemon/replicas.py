@@ -18,6 +18,7 @@ from zrepl_py.engine.prune import Doom, prune
 from zrepl_py.engine.receive import (
     Place,
     Replica,
+    hold_base,
     observe_replica,
     prepare_receive,
     receive_stream,
@@ -107,7 +108,8 @@ class Replicas:
             self._refused(begin, error)
             raise
         after = replace(before, snapshots=(*before.snapshots, landed))
-        known.replica = replace(replica, view=ReplicaView(True, after), marked=True)
+        view = ReplicaView(True, after, held=frozenset({landed.guid}))
+        known.replica = replace(replica, view=view, marked=True)
         self._tell(Event.RECEIVED, dataset=begin.lane.dataset, snapshot=begin.to_name)
         return Committed(landed.guid, landed.createtxg)
 
@@ -117,6 +119,12 @@ class Replicas:
         known.replica = None
         yield from ask(ZfsPort.abort_receive, name, to_guid)
         self._tell(Event.RECEIVE_ABORTED, dataset=lane.dataset, guid=to_guid)
+
+    def hold_base(self, known: Known, lane: LaneName, guid: int) -> Engine[None]:
+        """See ReceiverPort.hold_base."""
+        replica = yield from self._replica(known, lane)
+        known.replica = None  # until it is known how this ends
+        known.replica = yield from hold_base(known.place, replica, guid)
 
     def store_manifest(self, source: str, manifest: Manifest) -> Engine[None]:
         """See ReceiverPort.store_manifest. Needs no turn."""
@@ -159,7 +167,9 @@ class Replicas:
             return
         name, view = known.replica.name, known.replica.view
         newest = newest_own(view.history)
-        pins = {newest.guid: ("last common base",)} if newest else {}
+        pins = dict.fromkeys(view.held, ("held: the last common base, or what came after it",))
+        if newest:
+            pins[newest.guid] = ("the newest",)
         pins |= dict.fromkeys(known.replica.kept, ("held or cloned by somebody else",))
         if view.resume is not None:
             pins[view.resume.from_guid] = ("base of a partial receive",)

@@ -7,7 +7,14 @@ sides again. That is the whole recovery from a crash.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from zrepl_py.core.replication import LaneView, Skip, apply_step, plan_lane, skip_nothing
+from zrepl_py.core.replication import (
+    LaneView,
+    Skip,
+    apply_step,
+    plan_lane,
+    plan_protection,
+    skip_nothing,
+)
 from zrepl_py.engine.commands import Engine, ask
 from zrepl_py.errors import Bug, Refused, Standing
 from zrepl_py.model.history import Snapshot
@@ -17,6 +24,7 @@ from zrepl_py.model.plan import (
     Base,
     Conflict,
     Hold,
+    HoldBase,
     Plan,
     Release,
     Resume,
@@ -67,6 +75,8 @@ def replicate_lane(
     plan = plan_lane(view, skip)
     if not isinstance(plan, Plan):
         if fresh:
+            for step in plan_protection(view, plan):
+                yield from perform_step(lane, view, step)
             return LaneResult(view, conflict=plan)
         # A conflict found in what is remembered is believed only when both sides still show it.
         return (yield from replicate_lane(lane, None, skip))
@@ -120,6 +130,8 @@ def perform_step(lane: Lane, view: LaneView, step: Step) -> Engine[int]:
             yield from ask(ZfsPort.release, (join_snapshot(lane.dataset, snapshot.name),), tag)
         case SetCursor(base):
             yield from _set_cursor(lane, view, base)
+        case HoldBase(base):
+            yield from ask(PeerPort.hold_base, lane, base.guid)
         case AbortPartial(to_guid):
             yield from ask(PeerPort.abort_partial, lane, to_guid)
         case SendFull(to) | SendIncrement(_, to) | Resume(_, to, _, _):

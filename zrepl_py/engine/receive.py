@@ -5,7 +5,7 @@ name is a label: it is checked as a ZFS name and placed strictly below this node
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from zrepl_py.core.diff import newest_own
 from zrepl_py.engine.commands import Engine, ask
@@ -60,7 +60,7 @@ class Replica:
 
 
 def observe_replica(place: Place, lane: str, dataset: str) -> Engine[Replica]:
-    """Find a lane's replica, look at it, and settle its holds: the newest is held, no other.
+    """Find a lane's replica, and look at it.
 
     The lane's uuid decides, so a renamed source keeps its replica. Errors: Refused(lane-mismatch)
     where another lane's replica stands at the name that this one would get.
@@ -82,9 +82,9 @@ def observe_replica(place: Place, lane: str, dataset: str) -> Engine[Replica]:
         )
     history = yield from ask(ZfsPort.observe_history, found.name)
     resume = yield from ask(ZfsPort.observe_resume, found.name)
-    yield from _settle_holds(place, found.name, history)
+    held = yield from _observe_held(place, found.name, history)
     marked = LANE_PROPERTY in found.user_properties
-    return Replica(found.name, ReplicaView(True, history, resume), marked)
+    return Replica(found.name, ReplicaView(True, history, resume, held), marked)
 
 
 def _datasets_below(place: Place) -> Engine[list[Dataset]]:
@@ -97,16 +97,39 @@ def _datasets_below(place: Place) -> Engine[list[Dataset]]:
     return seen
 
 
-def _settle_holds(place: Place, name: str, history: History) -> Engine[None]:
+def _observe_held(place: Place, name: str, history: History) -> Engine[frozenset[int]]:
     tag = render_hold(place.source.short)
-    own = tuple(join_snapshot(name, s.name) for s in history.snapshots if parse_tick(s.name))
-    holds = yield from ask(ZfsPort.observe_holds, own)
-    held = {snapshot for snapshot, tags in holds.items() if tag in tags}
-    newest = set(own[-1:])
-    if newest - held:
-        yield from ask(ZfsPort.hold, tuple(newest), tag)
-    if held - newest:
-        yield from ask(ZfsPort.release, tuple(sorted(held - newest)), tag)
+    guids = {join_snapshot(name, s.name): s.guid for s in history.snapshots}
+    holds = yield from ask(ZfsPort.observe_holds, tuple(guids))
+    return frozenset(guids[snapshot] for snapshot, tags in holds.items() if tag in tags)
+
+
+def hold_base(place: Place, replica: Replica, guid: int) -> Engine[Replica]:
+    """Hold the snapshot that the source calls the last common one, and our newest; release others.
+
+    The newest too: where the sides have diverged, it may be the only copy of what it has.
+    Errors: Standing(snapshot-missing).
+    """
+    history, held = replica.view.history, replica.view.held
+    newest = newest_own(history)
+    wanted = frozenset({guid, newest.guid} if newest else {guid})
+    if history.snapshot(guid) is None:
+        raise Standing(
+            "snapshot-missing",
+            f"The snapshot that should be the base of {replica.name} (guid {guid}) is gone there.",
+            "Nothing is to be done: both sides are looked at again.",
+        )
+    tag = render_hold(place.source.short)
+    if wanted - held:
+        yield from ask(ZfsPort.hold, _names(replica, wanted - held), tag)
+    if held - wanted:
+        yield from ask(ZfsPort.release, _names(replica, held - wanted), tag)
+    return replace(replica, view=replace(replica.view, held=wanted))
+
+
+def _names(replica: Replica, guids: frozenset[int]) -> tuple[str, ...]:
+    snapshots = replica.view.history.snapshots
+    return tuple(join_snapshot(replica.name, s.name) for s in snapshots if s.guid in guids)
 
 
 def prepare_receive(place: Place, name: str, begin: Begin, limits: Limits) -> Engine[None]:
@@ -177,9 +200,9 @@ def receive_stream(place: Place, replica: Replica, begin: Begin, fd: int) -> Eng
     yield from ask(JournalPort.append, "received", record)
     tag = render_hold(place.source.short)
     yield from ask(ZfsPort.hold, (snapshot,), tag)
-    previous = newest_own(replica.view.history)
-    if previous is not None and previous.guid != landed.guid:
-        yield from ask(ZfsPort.release, (join_snapshot(name, previous.name),), tag)
+    others = _names(replica, replica.view.held - {landed.guid})
+    if others:
+        yield from ask(ZfsPort.release, others, tag)
     return landed
 
 

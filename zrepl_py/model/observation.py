@@ -60,6 +60,8 @@ class ReplicaView:
     exists: bool
     history: History = EMPTY
     resume: ResumePoint | None = None
+    held: frozenset[int] = frozenset()
+    """guids of its snapshots that carry the receiver's hold for this source."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,7 +65,15 @@ class SetCursor:
     base: Base
 
 
-Step = SendFull | SendIncrement | Resume | AbortPartial | Hold | Release | SetCursor
+@dataclass(frozen=True, slots=True)
+class HoldBase:
+    """After it: on the target, `base` and the newest snapshot of zr's carry its hold for us, no
+    other does. Only the source can tell which one is the base."""
+
+    base: Snapshot
+
+
+Step = SendFull | SendIncrement | Resume | AbortPartial | Hold | Release | SetCursor | HoldBase
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,15 @@ class AskAbort:
 
 
 @dataclass(frozen=True, slots=True)
+class AskHold:
+    """Call: hold the snapshot `base_guid`, the last one that both sides have, and your newest; let
+    go of the others."""
+
+    lane: LaneName
+    base_guid: int
+
+
+@dataclass(frozen=True, slots=True)
 class TellManifest:
     """Call: journal this; answered when it is durable."""
 
@@ -72,7 +81,7 @@ class TellProperties:
     properties: dict[str, str]
 
 
-Call = AskReplica | AskAbort | TellManifest | TellProperties
+Call = AskReplica | AskAbort | AskHold | TellManifest | TellProperties
 
 
 @dataclass(frozen=True, slots=True)

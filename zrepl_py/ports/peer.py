@@ -36,6 +36,10 @@ class PeerPort(Protocol):
     def abort_partial(self, lane: Lane, to_guid: int) -> None:
         """Let the target throw away its partial receive of `to_guid`, if that is what it has."""
 
+    def hold_base(self, lane: Lane, guid: int) -> None:
+        """The target holds its snapshot `guid`, which is the last common one, and its newest; no
+        other of the lane. Standing(snapshot-missing) where it has no such snapshot any more."""
+
     def tell_manifest(self, manifest: Manifest) -> None:
         """Returns when the target has journalled it."""
 
@@ -53,6 +57,9 @@ class ReceiverPort(Protocol):
         """Receive the stream in pipe `fd` (closed by the callee); returns after the commit."""
 
     def abort_partial(self, source: str, lane: LaneName, to_guid: int) -> None:
+        """See PeerPort."""
+
+    def hold_base(self, source: str, lane: LaneName, guid: int) -> None:
         """See PeerPort."""
 
     def store_manifest(self, source: str, manifest: Manifest) -> None:

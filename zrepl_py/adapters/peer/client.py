@@ -25,6 +25,7 @@ from zrepl_py.model.site import Lane, Manifest
 from zrepl_py.model.wire import (
     Answer,
     AskAbort,
+    AskHold,
     AskReplica,
     Begin,
     Call,
@@ -114,6 +115,10 @@ class PeerClient:
     def abort_partial(self, lane: Lane, to_guid: int) -> None:
         """See PeerPort."""
         self._call(AskAbort(_name(lane), to_guid))
+
+    def hold_base(self, lane: Lane, guid: int) -> None:
+        """See PeerPort."""
+        self._call(AskHold(_name(lane), guid))
 
     def tell_manifest(self, manifest: Manifest) -> None:
         """See PeerPort."""

@@ -18,6 +18,7 @@ from zrepl_py.model.site import Manifest
 from zrepl_py.model.wire import (
     PROTOCOL,
     AskAbort,
+    AskHold,
     Begin,
     Call,
     Committed,
@@ -84,6 +85,8 @@ def parse_call(payload: memoryview | bytes) -> Call:
     _check_lane(call.lane)
     if isinstance(call, AskAbort):
         _check_guid(call.to_guid)
+    if isinstance(call, AskHold):
+        _check_guid(call.base_guid)
     if isinstance(call, TellProperties):
         for name, value in call.properties.items():
             if not _PROPERTY.match(name) or len(value.encode()) > _VALUE_BYTES or "\0" in value:

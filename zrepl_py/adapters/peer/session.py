@@ -33,6 +33,7 @@ from zrepl_py.events import Event
 from zrepl_py.model.wire import (
     Answer,
     AskAbort,
+    AskHold,
     AskReplica,
     Begin,
     Call,
@@ -157,6 +158,8 @@ class Session:
             return Answer(receiver.observe_replica(source, call.lane))
         if isinstance(call, AskAbort):
             receiver.abort_partial(source, call.lane, call.to_guid)
+        elif isinstance(call, AskHold):
+            receiver.hold_base(source, call.lane, call.base_guid)
         elif isinstance(call, TellManifest):
             receiver.store_manifest(source, call.manifest)
         else:
