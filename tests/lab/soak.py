@@ -33,7 +33,7 @@ from .soak_checks import (
 from .soak_compare import Comparer
 from .soak_faults import Faults
 from .soak_mutants import MUTANTS
-from .soak_plan import Cycle, draw_cycle
+from .soak_plan import Cycle, draw_cycle, draw_power_loss
 from .soak_world import World
 
 LOGS = Path("/tmp/zr-soak")
@@ -166,7 +166,8 @@ def run(options: argparse.Namespace, seed: str) -> int:
             for number in range(options.first, options.first + options.cycles):
                 known = len(soak.failures)
                 born = world.bear(number)
-                cycle = draw_cycle(seed, number, [pair.volume for pair in world.pairs], born)
+                draw = draw_power_loss if options.power_loss else draw_cycle
+                cycle = draw(seed, number, [pair.volume for pair in world.pairs], born)
                 began = time.monotonic()
                 try:
                     said = soak.run_cycle(cycle)
@@ -211,6 +212,9 @@ def main() -> int:
     parser.add_argument("--cycles", type=int, default=200)
     parser.add_argument("--seed", default=None, help="repeat the choices of an earlier run")
     parser.add_argument("--first", type=int, default=1, help="number of the first cycle")
+    parser.add_argument(
+        "--power-loss", action="store_true", help="nothing but power failures, one a cycle"
+    )
     parser.add_argument("--keep-going", action="store_true", help="go on after a failure")
     parser.add_argument("--name", default="soak", help="the lab's name")
     parser.add_argument("--mutant", choices=sorted(MUTANTS), default="", help="must be noticed")

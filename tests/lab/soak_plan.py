@@ -91,6 +91,18 @@ def draw_cycle(seed: str, number: int, volumes: Sequence[bool], born: int | None
     return Cycle(number, writes, tuple(faults), alien)
 
 
+def draw_power_loss(seed: str, number: int, volumes: Sequence[bool], born: int | None) -> Cycle:
+    """A node loses its power at a random instant while much is written, and nothing else breaks."""
+    chance = random.Random(f"{seed}/power/{number}")
+    writes = replace(
+        _draw_writes(chance, f"{seed}/{number}", volumes, born),
+        operations=90,
+        places=tuple(range(len(volumes))),
+    )
+    crash = Fault("crash", chance.choice(NODES), chance.uniform(0.3, 6.0), chance.uniform(0.1, 1.5))
+    return Cycle(number, writes, (crash,))
+
+
 def _draw_writes(
     chance: random.Random, seed: str, volumes: Sequence[bool], born: int | None
 ) -> Writes:
