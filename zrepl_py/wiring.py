@@ -1,34 +1,40 @@
 """All construction on one page: which adapter stands behind which port."""
 
+import os
 import pwd
 import secrets
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 from zrepl_py import __version__
 from zrepl_py.adapters.clock import MachineClock
-from zrepl_py.adapters.events import EventLog
+from zrepl_py.adapters.eventfiles import DIRECTORY as EVENTS_DIRECTORY
+from zrepl_py.adapters.events import EventFiles, EventLog
 from zrepl_py.adapters.host.prepare import ensure_run_directory
 from zrepl_py.adapters.journal import FileJournal
 from zrepl_py.adapters.peer.certificates import Identity, Pin, parse_pin
 from zrepl_py.adapters.peer.client import PeerClient
 from zrepl_py.adapters.peer.dial import Target as Dialled
+from zrepl_py.adapters.peer.fetch import Fetcher
 from zrepl_py.adapters.peer.limits import Limits
 from zrepl_py.adapters.peer.server import PeerServer
 from zrepl_py.adapters.state import NodeState, load_state
 from zrepl_py.adapters.worker import PoolSockets, WorkerZfs
 from zrepl_py.adapters.worker.spawn import Running, start_workers, worker_specs
+from zrepl_py.adapters.zfs.kstat import read_kernel_version
 from zrepl_py.config.node import load_node_config
 from zrepl_py.config.policies import load_policies
-from zrepl_py.errors import Standing
+from zrepl_py.errors import Refused, Standing
 from zrepl_py.events import Event
 from zrepl_py.model.config import NodeConfig, PeerConfig
 from zrepl_py.model.policy import Policy
-from zrepl_py.model.wire import PROTOCOL, Hello
-from zrepl_py.ports.peer import ReceiverPort
+from zrepl_py.model.site import Lane
+from zrepl_py.model.wire import PROTOCOL, Committed, Hello
+from zrepl_py.ports.copies import CopyPort
+from zrepl_py.ports.peer import ReceiverPort, Transfer
 
 STATE_FILE = "state.json"
 JOURNAL_DIRECTORY = "journal"
@@ -82,7 +88,7 @@ def find_user(name: str) -> pwd.struct_passwd:
         raise Standing(
             "no-user",
             f"There is no user {name!r}.",
-            "Create it (systemd-sysusers, with systemd/zr.sysusers.conf), or say --user.",
+            "Run `zr init`, which makes it, or say --user.",
         ) from None
 
 
@@ -91,13 +97,13 @@ def wire_parts(config_path: str) -> Parts:
     Refused(already-running)."""
     config = load_node_config(config_path)
     policies = load_policies(config.policy_dir)
-    state = load_state(str(Path(config.state_dir) / STATE_FILE))
+    state = _load_state(str(Path(config.state_dir) / STATE_FILE))
     if state is None:
         raise Standing(
             "not-initialised", "This node was never prepared.", "Run `zr init` here first."
         )
     clock = MachineClock()
-    log = EventLog(clock)
+    log = EventLog(clock, EventFiles(str(Path(config.state_dir) / EVENTS_DIRECTORY)))
     folder = str(Path(config.state_dir) / JOURNAL_DIRECTORY)
     journal = FileJournal(folder, clock, keep_segments=JOURNAL_SEGMENTS)
     zfs = WorkerZfs(
@@ -108,27 +114,74 @@ def wire_parts(config_path: str) -> Parts:
     return Parts(config, policies, state, clock, log, zfs, journal, kernel, boot)
 
 
+def _load_state(path: str) -> NodeState | None:
+    """See load_state; who may not read it is told who must run the daemon."""
+    try:
+        return load_state(path)
+    except Standing as error:
+        if error.reason != "no-rights":
+            raise
+        raise Standing(
+            "no-rights",
+            f"This user ({pwd.getpwuid(os.geteuid()).pw_name}) cannot run the daemon: "
+            f"{error.message}",
+            "Start it with `systemctl start zr`; by hand, as root: sudo zr daemon",
+        ) from None
+
+
+def reread_parts(parts: Parts) -> Parts:
+    """The same parts with what the configuration says now; nothing is opened again.
+
+    Errors: Standing(config); Refused(restart-needed) for a change of what is opened at the start.
+    """
+    config = load_node_config(parts.config.origin)
+    policies = load_policies(config.policy_dir)
+    fixed = ("name", "pools", "replica_parent", "workers", "state_dir", "run_dir")
+    changed = [key for key in fixed if getattr(config, key) != getattr(parts.config, key)]
+    if changed:
+        raise Refused(
+            "restart-needed",
+            f"{config.origin}: what changed ({', '.join(changed)}) counts from the daemon's start.",
+            "Restart it: systemctl restart zr",
+        )
+    return replace(parts, config=config, policies=policies)
+
+
 def wire_pins(config: NodeConfig) -> dict[str, Pin]:
-    """Peer's name → its certificate. Errors: Standing(peer-certificate)."""
-    return {name: _read_pin(peer) for name, peer in config.peers.items()}
+    """Peer's name → its certificate; a peer that was never paired is left out, and picked up when
+    the configuration is read again. Errors: Standing(peer-certificate)."""
+    pins = {name: _read_pin(peer) for name, peer in config.peers.items()}
+    return {name: pin for name, pin in pins.items() if pin is not None}
 
 
-def wire_client(parts: Parts, pin: Pin) -> PeerClient:
-    """The way to one peer."""
+class CountedClient(PeerClient):
+    """A PeerClient whose `progress` also hears when a stream begins: with 0 bytes."""
+
+    def transfer(self, lane: Lane, step: Transfer) -> Committed:
+        """See PeerPort."""
+        self._progress(lane, 0)
+        return super().transfer(lane, step)
+
+
+def wire_client(parts: Parts, pin: Pin, progress: Callable[[Lane, int], None]) -> PeerClient:
+    """The way to one peer. `progress(lane, bytes of the running stream)` must be quick."""
     peer, limits = parts.config.peers[pin.node.name], _limits(parts.config)
     where = (peer.endpoint.host, peer.endpoint.port)
     dialled = Dialled(where, pin, _identity(parts.config))
-    return PeerClient(
+    return CountedClient(
         parts.zfs,
         dialled,
         lambda: hello(parts),
         parts.clock,
         limits,
         squeezable=attrgetter("squeezable"),
+        progress=progress,
     )
 
 
-def wire_server(parts: Parts, receiver: ReceiverPort, pins: list[Pin]) -> PeerServer | None:
+def wire_server(
+    parts: Parts, receiver: ReceiverPort, pins: list[Pin], copies: CopyPort | None = None
+) -> PeerServer | None:
     """What listens for peers, or None where this node takes no connections."""
     listen = parts.config.listen
     if listen is None:
@@ -142,7 +195,34 @@ def wire_server(parts: Parts, receiver: ReceiverPort, pins: list[Pin]) -> PeerSe
         parts.clock,
         _limits(parts.config),
         tell=parts.tell,
+        copies=copies,
     )
+
+
+def wire_fetchers(config_path: str) -> list[Fetcher]:
+    """The ways to this node's own copies on its peers, for a person's command: it opens neither
+    journal nor workers. Errors: Standing(config, not-initialised, no-rights)."""
+    config = load_node_config(config_path)
+    state = _load_state(str(Path(config.state_dir) / STATE_FILE))
+    if state is None:
+        raise Standing(
+            "not-initialised", "This node was never prepared.", "Run `zr init` here first."
+        )
+    greeting = Hello(
+        protocol=PROTOCOL,
+        version=__version__,
+        node=state.node.uuid,
+        name=state.node.name,
+        zfs=read_kernel_version() or "",
+        epoch=state.epoch,
+        boot=secrets.token_hex(8),
+    )
+    fetchers = []
+    for name, pin in wire_pins(config).items():
+        endpoint = config.peers[name].endpoint
+        dialled = Dialled((endpoint.host, endpoint.port), pin, _identity(config))
+        fetchers.append(Fetcher(dialled, lambda: greeting, MachineClock(), _limits(config)))
+    return fetchers
 
 
 def hello(parts: Parts) -> Hello:
@@ -182,14 +262,15 @@ def _identity(config: NodeConfig) -> Identity:
     return Identity(Path(config.certificate), Path(config.key))
 
 
-def _read_pin(peer: PeerConfig) -> Pin:
+def _read_pin(peer: PeerConfig) -> Pin | None:
     try:
         pem = Path(peer.certificate).read_text()
-    except OSError as error:
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
         raise Standing(
             "peer-certificate",
-            f"The certificate of {peer.name} cannot be read from {peer.certificate}: "
-            f"{error.strerror}.",
-            f"Copy {peer.name}'s /etc/zr/node.pem here, and run: zr trust FILE",
+            f"The certificate of {peer.name} cannot be read from {peer.certificate}: {error}.",
+            "Pair the two nodes again: zr pair --replace",
         ) from None
     return parse_pin(pem, name=peer.name)

@@ -53,7 +53,7 @@ class Site:
     def init(self) -> None:
         """`zr init` on both, then each trusts the other's certificate."""
         for node in self.lab.nodes.values():
-            argv = ["zr", "init", "--name", node.name, "--pool", POOLS[node.name]]
+            argv = ["zr", "init", "--no-start", "--name", node.name, "--pool", POOLS[node.name]]
             argv += ["--listen", f"{ADDRESSES[node.name]}:{PORT}"]
             other = OTHER[node.name]
             argv += ["--peer", f"{other}={ADDRESSES[other]}:{PORT}"]

@@ -8,6 +8,7 @@ contents of all new common snapshots are checked. A given --seed repeats the cho
 from __future__ import annotations
 
 import argparse
+import contextlib
 import random
 import sys
 import time
@@ -136,8 +137,22 @@ def _render(cycle: Cycle) -> str:
     return f"{what}{' +long' * len(writes.big)}; {', '.join([*map(str, cycle.faults), *alien])}"
 
 
+KERNEL = """
+for task in /proc/[0-9]*/task/[0-9]*; do
+    state=$(sed -n 's/^State:[[:space:]]*//p' $task/status 2>/dev/null)
+    case "$state" in D*|Z*) echo "$task $(cat $task/comm) $state"; cat $task/stack;; esac
+done
+echo w >/proc/sysrq-trigger; dmesg | tail -n 150
+"""
+"""What hangs in the kernel, and what the kernel says of it."""
+
+
 def report(soak: Soak, failures: list[str]) -> None:
-    """Both logs' ends, and where they are whole."""
+    """Both logs' ends, where they are whole, and what hangs in the kernels."""
+    for node in soak.world.lab.nodes.values():
+        with contextlib.suppress(LabError, OSError):
+            said = node.sh(KERNEL, check=False)
+            (soak.world.log_folder / f"{node.name}.kernel").write_bytes(said.stdout + said.stderr)
     for name in ("alpha", "beta"):
         try:
             soak.world.listen(name)

@@ -1,6 +1,7 @@
 """The shipped units under Debian's systemd: they start, protect, restart, and stop cleanly."""
 
 import json
+import re
 import time
 from collections.abc import Iterator
 
@@ -59,6 +60,33 @@ def test_each_process_has_only_its_own_rights(lab: Lab) -> None:
     assert user_of("alpha", "zr") == "zr"
     assert user_of("alpha", "zr-zfs@tank") == "root"
     assert user_of("beta", "zr-receive@back") == "zr-recv"
+
+
+def test_they_expose_little(lab: Lab) -> None:
+    """docs/design/processes.md says what is left open, and why."""
+    for unit in ("zr.service", "zr-zfs@back.service", "zr-receive@back.service"):
+        shown = lab.beta.run(["systemd-analyze", "security", "--no-pager", unit]).text
+        (score,) = re.findall(r"Overall exposure level for .*: ([0-9.]+)", shown)
+        print(f"{unit}: {score}")
+        assert float(score) < 2.5, shown
+
+
+def test_reload_reads_the_policies_again(lab: Lab) -> None:
+    """`systemctl reload` is SIGHUP; a wrong policy keeps the old ones, and the daemon runs on."""
+    pid = lab.alpha.run(["systemctl", "show", "-P", "MainPID", "zr"]).text
+    policy = "/etc/zr/policies/station.toml"
+    text = lab.alpha.get(policy).decode()
+    for every, seconds in (('"nonsense"', 2), ('"3s"', 3), ('"2s"', 2)):
+        lab.alpha.put(policy, text.replace('"2s"', every).encode())
+        lab.alpha.run(["systemctl", "reload", "zr"])
+        deadline = time.monotonic() + 30
+        while True:
+            time.sleep(0.5)
+            groups = json.loads(lab.alpha.run(["zr", "status", "--json"]).text)["groups"]
+            if [group["every_seconds"] for group in groups] == [seconds]:
+                break
+            assert time.monotonic() < deadline, (every, groups)
+    assert lab.alpha.run(["systemctl", "show", "-P", "MainPID", "zr"]).text == pid
 
 
 def test_a_killed_daemon_is_back_and_goes_on(lab: Lab) -> None:

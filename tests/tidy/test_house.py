@@ -94,6 +94,7 @@ ALLOWED_DESTROYING = {
     # file → how often, and why it may
     "adapters/zfs/destroy_snapshots.lua": "snapshots by guid, in one txg with the comparison",
     "adapters/zfs/snapshot_changed.lua": "takes back what the same program made, in the same txg",
+    "adapters/zfs/destroy_scratch.lua": "a restore's own scratch dataset, by its uuid",
     "adapters/zfs/abort_receive.lua": "our own partial receive, by its token's guid",
 }
 

@@ -28,6 +28,7 @@ from zrepl_py.events import Event
 from zrepl_py.model.history import Snapshot
 from zrepl_py.model.observation import ReplicaView
 from zrepl_py.model.plan import SendFull
+from zrepl_py.model.receipt import Receipt
 from zrepl_py.model.site import Lane, Manifest, Node, lane_uuid
 from zrepl_py.model.wire import PROTOCOL, Begin, Committed, Hello, LaneName
 
@@ -116,6 +117,7 @@ class Vault:
     properties: dict[str, dict[str, str]] = field(default_factory=dict)
     aborted: list[int] = field(default_factory=list)
     based: list[int] = field(default_factory=list)
+    receipts: list[Receipt] = field(default_factory=list)
     refuse: ZrError | None = None
     commit_gate: threading.Event | None = None
     call_gate: threading.Event | None = None
@@ -168,6 +170,11 @@ class Vault:
 
     def store_manifest(self, source: str, manifest: Manifest) -> None:
         self.manifests.append(manifest)
+
+    def store_receipt(self, source: str, receipt: Receipt) -> None:
+        if self.refuse is not None:
+            raise self.refuse
+        self.receipts.append(receipt)
 
     def store_properties(self, source: str, lane: LaneName, properties: Mapping[str, str]) -> None:
         if not properties:

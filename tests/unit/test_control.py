@@ -1,6 +1,8 @@
 """The control socket: answers, failures that arrive as themselves, and calls that make no sense."""
 
 import json
+import os
+import pwd
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -60,3 +62,14 @@ def test_without_a_daemon_the_remedy_says_what_to_do(tmp_path: Path) -> None:
         call(tmp_path / "nobody.sock", "status")
     assert failed.value.reason == "daemon-silent"
     assert "systemctl start zr" in failed.value.remedy
+
+
+def test_who_asks_is_told_before_it_is_done(tmp_path: Path) -> None:
+    heard: list[tuple[str, str]] = []
+    made = tmp_path / "control.sock"
+    server = ControlServer(made, {"echo": dict}, lambda verb, user: heard.append((verb, user)))
+    call(made, "echo")
+    with pytest.raises(Refused):
+        call(made, "destroy")
+    server.close()
+    assert heard == [("echo", pwd.getpwuid(os.geteuid()).pw_name)]

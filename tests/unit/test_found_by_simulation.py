@@ -6,14 +6,19 @@ from typing import Any
 import pytest
 
 from tests.simulation.loop import Loop, NodeClock
+from zrepl_py.core.replication import LaneView
 from zrepl_py.core.retention import judge
+from zrepl_py.daemon.lanes import Lanes, LaneState
 from zrepl_py.daemon.replicas import Replicas
 from zrepl_py.engine.commands import Command, run
-from zrepl_py.engine.lane import replicate_lane
+from zrepl_py.engine.lane import LaneResult, replicate_lane
 from zrepl_py.engine.receive import Place
-from zrepl_py.errors import Passing
+from zrepl_py.errors import Passing, Refused
+from zrepl_py.model.history import EMPTY, History, Snapshot
 from zrepl_py.model.names import Epoch, TickName, render_hold, render_tick
+from zrepl_py.model.observation import ReplicaView
 from zrepl_py.model.policy import Keep, Limits, Policy, Selection
+from zrepl_py.model.receipt import Holding, Receipt
 from zrepl_py.model.site import Lane, Manifest, Node
 from zrepl_py.model.wire import Begin, Committed, LaneName
 from zrepl_py.testing.model_journal import ModelJournal
@@ -214,3 +219,66 @@ def test_what_somebody_holds_on_a_replica_is_asked_for_once() -> None:
     run(pair.replicas.observe(pair.known, LANE), pair.ports)
     run(pair.replicas.prune(pair.known), pair.ports)
     assert [v.name for v in pair.target.dataset(REPLICA).snapshots] == [tick_name(3)]
+
+
+def test_a_replica_that_was_not_marked_is_marked_when_its_base_is_held() -> None:
+    """Seed 62: a crash right after a first commit, then nothing more to send: its children waited
+    for a mark that only the next stream would have made."""
+    pair = Pair()
+    pair.take(1)
+    committed = pair.send(1, None)
+    del pair.target.dataset(REPLICA).local["zr:lane"]
+    pair.target.version(f"{REPLICA}@{tick_name(1)}").holds.clear()  # type: ignore[union-attr]
+    pair.known.replica = None
+    run(pair.replicas.hold_base(pair.known, LANE, committed.guid), pair.ports)
+    assert pair.target.dataset(REPLICA).local["zr:lane"] == LANE.lane
+    assert pair.held() == [tick_name(1)]
+    child = LaneName("lane-2", "tank/a/b")
+    known = pair.replicas.find(ALPHA.uuid, child)
+    run(pair.replicas.prepare(known, begin_of(child, parent=LANE.lane)), pair.ports)
+
+
+class _Asked:
+    """An agenda that only notes what is asked for."""
+
+    def __init__(self) -> None:
+        self.keys: list[tuple[Any, float]] = []
+
+    def start(self, key: Any, engine: Any, ports: Any, after_seconds: float = 0.0) -> None:
+        self.keys.append((key, after_seconds))
+
+
+def test_a_failed_child_is_not_asked_at_once_by_a_parent_with_nothing_new() -> None:
+    """Seed 62: child and parent woke each other as fast as the link carried it, for hours."""
+    asked = _Asked()
+    clock = NodeClock(Loop(), 1_700_000_000.0)
+    lanes = Lanes(ALPHA, {}, clock, asked, lambda *_, **__: None, lambda _: EMPTY, lambda _: None)
+    parent = LaneState(Lane("lane-1", "tank/a", BETA, False), "all/tank", Keep(), None)
+    child = LaneState(Lane("lane-2", "tank/a/b", BETA, False), "all/tank", Keep(), "lane-1")
+    lanes.states = {"lane-1": parent, "lane-2": child}
+    lanes._peers[BETA.uuid] = None  # type: ignore[assignment]
+    one = Snapshot(7, 1, tick_name(1), 1_700_000_060)
+    view = LaneView(BETA.short, False, History((one,)), frozenset(), ReplicaView(True, EMPTY))
+    lanes._succeeded("lane-1", parent, LaneResult(view))
+    assert asked.keys == [(("lane", "lane-2"), 0.0)]
+    child.failures = 3
+    lanes._succeeded("lane-1", parent, LaneResult(view))
+    assert len(asked.keys) == 1
+    lanes._succeeded("lane-1", parent, LaneResult(view, committed=(one,)))
+    assert len(asked.keys) == 2
+
+
+def test_a_receipt_is_refused_for_what_is_not_there() -> None:
+    """A mutant: a target that confirms without a look at its pool."""
+    pair = Pair()
+    pair.take(1)
+    committed = pair.send(1, None)
+    held = Holding(LANE.lane, LANE.dataset, committed.guid, tick_name(1))
+    receipt = Receipt(1, ALPHA.uuid, "alpha", BETA.uuid, "beta", "1-9f3a21cc", 0, 0, {}, (held,))
+    run(pair.replicas.store_receipt(ALPHA.uuid, receipt), pair.ports)
+    for wrong in (replace(held, guid=7), replace(held, name=tick_name(2))):
+        false = replace(receipt, holdings=(held, wrong))
+        with pytest.raises(Refused, match="is not on the target") as raised:
+            run(pair.replicas.store_receipt(ALPHA.uuid, false), pair.ports)
+        assert raised.value.reason == "receipt-false"
+    assert len(list(pair.ports["JournalPort"].records("receipt"))) == 1

@@ -7,16 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from zrepl_py.adapters.host.mounts import Place
-from zrepl_py.adapters.host.newfile import NewFile, rename_without_replacing
-from zrepl_py.adapters.host.restore import (
-    Order,
-    Restored,
-    find_destination,
-    observe_size,
-    perform_restore,
+from zrepl_py.adapters.host.destination import find_destination
+from zrepl_py.adapters.host.newfile import NewFile
+from zrepl_py.adapters.host.renaming import rename_without_replacing
+from zrepl_py.adapters.host.restore import Order, Restored, perform_output, perform_restore
+from zrepl_py.adapters.host.snapdir import (
+    SnapshotDirectory,
+    observe_snapshot_names,
+    open_old_file,
 )
-from zrepl_py.adapters.host.snapdir import observe_snapshot_names
 from zrepl_py.errors import Corrupt, Refused, Standing, ZrError
 
 SNAPSHOT = "zr_1-9f3a21cc_42_20261121T081500Z"
@@ -37,11 +36,14 @@ def old_file(dataset: Path) -> Path:
     return dataset / ".zfs" / "snapshot" / SNAPSHOT / "audio" / "2026" / "a.wav"
 
 
-def order(dataset: Path, to: str | None = None, inside: str = "audio/2026/a.wav") -> Order:
-    parts = tuple(inside.split("/"))
-    place = Place("tank", str(dataset), parts, str(dataset / inside))
-    destination = find_destination(place, to)
-    return Order(str(dataset / ".zfs" / "snapshot"), SNAPSHOT, parts, destination, mounted=False)
+def order(dataset: Path, to: str | None = None, *, in_place: bool = False) -> Order:
+    inside = "audio/2026/a.wav"
+    destination = find_destination(str(dataset / inside), to, in_place=in_place)
+    return Order(origin(dataset), tuple(inside.split("/")), destination, at=1_700_000_000)
+
+
+def origin(dataset: Path) -> SnapshotDirectory:
+    return SnapshotDirectory(str(dataset / ".zfs" / "snapshot"), SNAPSHOT, mounted=False)
 
 
 def restore(dataset: Path, to: str | None = None) -> Restored:
@@ -68,7 +70,7 @@ def test_it_comes_back_equal_in_its_old_place(dataset: Path) -> None:
     done = perform_restore(order(dataset), counted.append)
     new = dataset / "audio" / "2026" / "a.wav"
     assert new.read_bytes() == CONTENT
-    assert done == Restored(str(new), len(CONTENT), hashlib.sha256(CONTENT).hexdigest(), ())
+    assert done == Restored(str(new), len(CONTENT), hashlib.sha256(CONTENT).hexdigest())
     assert sum(counted) == 2 * len(CONTENT)
     assert new.stat().st_mode & 0o7777 == 0o640
     assert new.stat().st_mtime_ns == 2_000_000_011
@@ -85,10 +87,48 @@ def test_directories_that_went_too_are_made_again(dataset: Path) -> None:
     assert again.stat().st_mode & 0o7777 == 0o2750
 
 
-def test_a_dry_look_changes_nothing(dataset: Path) -> None:
+def test_a_look_changes_nothing(dataset: Path) -> None:
     before = everything(dataset)
-    assert observe_size(order(dataset)) == len(CONTENT)
+    wanted = order(dataset)
+    with open_old_file(wanted.origin, wanted.inside) as old:
+        assert old.stat.st_size == len(CONTENT)
     assert everything(dataset) == before
+
+
+def test_in_place_what_was_there_is_kept(dataset: Path) -> None:
+    new = dataset / "audio" / "2026" / "a.wav"
+    new.write_text("newer")
+    done = perform_restore(order(dataset, in_place=True), lambda _: None)
+    assert new.read_bytes() == CONTENT
+    kept = new.with_name("a.wav.before-restore-20231114T221320Z")
+    assert done.kept == str(kept)
+    assert kept.read_text() == "newer"
+    again = perform_restore(order(dataset, in_place=True), lambda _: None)
+    assert again.kept == f"{kept}-2"
+    assert kept.read_text() == "newer"
+    assert len(everything(dataset)) == 5
+
+
+def test_in_place_where_nothing_is(dataset: Path) -> None:
+    done = perform_restore(order(dataset, in_place=True), lambda _: None)
+    assert done.kept == ""
+    assert everything(dataset) == {"audio", "audio/2026", "audio/2026/a.wav"}
+
+
+def test_in_place_for_a_whole_directory_that_has_the_name(dataset: Path) -> None:
+    new = dataset / "audio" / "2026" / "a.wav"
+    (new / "deep").mkdir(parents=True)
+    done = perform_restore(order(dataset, in_place=True), lambda _: None)
+    assert new.read_bytes() == CONTENT
+    assert (Path(done.kept) / "deep").is_dir()
+
+
+def test_to_a_pipe(dataset: Path, tmp_path: Path) -> None:
+    with open(tmp_path / "out", "wb") as file:
+        wanted = order(dataset)
+        done = perform_output(wanted.origin, wanted.inside, file.fileno(), lambda _: None)
+    assert (tmp_path / "out").read_bytes() == CONTENT
+    assert done.sha256 == hashlib.sha256(CONTENT).hexdigest()
 
 
 def test_to_another_place(dataset: Path, tmp_path: Path) -> None:
@@ -192,7 +232,8 @@ def test_what_was_not_there(dataset: Path) -> None:
 
 def test_a_snapshot_that_was_not_mounted_is_not_mistaken_for_an_empty_one(dataset: Path) -> None:
     wanted = order(dataset)
-    real = Order(wanted.snapshots, wanted.snapshot, wanted.inside, wanted.destination)
+    origin = SnapshotDirectory(str(dataset / ".zfs" / "snapshot"), SNAPSHOT)
+    real = Order(origin, wanted.inside, wanted.destination)
     error = refused(lambda: perform_restore(real, lambda _: None), Standing, "snapshot-unreachable")
     assert "did not mount" in error.message
 
@@ -242,7 +283,7 @@ def test_user_attributes_come_along(dataset: Path) -> None:
         pytest.fail("this file system has no user xattrs; run the tests on one that has")
     done = restore(dataset)
     assert os.getxattr(done.path, "user.title") == b"Interview"
-    assert done.notes == ()
+    assert done.losses == ()
 
 
 @pytest.mark.parametrize("nameless", [True, False])

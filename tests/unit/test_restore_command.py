@@ -11,7 +11,13 @@ from click.testing import CliRunner, Result
 from zrepl_py.adapters.host import mounts
 from zrepl_py.adapters.host.attributes import allowed_mode
 from zrepl_py.adapters.host.localzone import observe_local_zone
-from zrepl_py.adapters.host.mounts import Mount, locate, parse_mountinfo
+from zrepl_py.adapters.host.mounts import (
+    Mount,
+    find_below,
+    find_datasets,
+    locate,
+    parse_mountinfo,
+)
 from zrepl_py.cli.restore import restore
 from zrepl_py.errors import Refused, Standing, ZrError
 
@@ -61,11 +67,30 @@ def test_a_bind_mount_leads_to_the_dataset_itself(tmp_path: Path) -> None:
         locate(str(tmp_path / "bind" / "f"), [bind])
 
 
-@pytest.mark.parametrize("path", ["/tmp/", "/tmp/.", "/tmp/..", "/"])
-def test_a_directory_is_no_file(path: str) -> None:
-    with pytest.raises(Refused) as caught:
-        locate(path, [ROOT])
-    assert caught.value.reason == "not-a-file"
+def test_a_directory_and_a_dataset_s_root_have_places_too(tmp_path: Path) -> None:
+    (tmp_path / "tank" / "sub").mkdir(parents=True)
+    seen = [ROOT, Mount("tank", "/", str(tmp_path / "tank"), "zfs")]
+    for path in ("tank", "tank/", "tank/.", "tank/sub/.."):
+        assert locate(str(tmp_path / path), seen).inside == ()
+    for path in ("tank/sub", "tank/sub//", "tank/sub/."):
+        assert locate(str(tmp_path / path), seen).inside == ("sub",)
+
+
+def test_what_is_mounted_below_is_found_once(tmp_path: Path) -> None:
+    seen = [
+        Mount("tank", "/", "/t", "zfs"),
+        Mount("tank/b", "/", "/t/b", "zfs"),
+        Mount("tank/a", "/", "/t/a", "zfs"),
+        Mount("tank/a@x", "/", "/t/a/.zfs/snapshot/x", "zfs"),
+        Mount("tmpfs", "/", "/t/a/tmp", "tmpfs"),
+        Mount("tank/other", "/", "/tt", "zfs"),
+        Mount("tank/over", "/", "/t/b", "zfs"),
+    ]
+    below = [(m.point, m.source) for m in find_below("/t", seen)]
+    assert below == [("/t/a", "tank/a"), ("/t/a/tmp", "tmpfs"), ("/t/b", "tank/over")]
+    assert [m.source for m in find_datasets(seen)] == [
+        "tank", "tank/a", "tank/b", "tank/other", "tank/over",
+    ]  # fmt: skip
 
 
 def test_what_is_not_on_zfs_says_what_it_is_on() -> None:
@@ -73,15 +98,17 @@ def test_what_is_not_on_zfs_says_what_it_is_on() -> None:
         locate("interview.wav", [ROOT])
     assert caught.value.reason == "not-on-zfs"
     assert "but on ext4" in caught.value.message
-    assert "bare name" in caught.value.remedy
 
 
 def test_rights_shrink_where_owner_or_group_cannot_be_restored() -> None:
     old = os.stat_result((stat.S_IFREG | 0o6775, 0, 0, 1, 0, 0, 0, 0, 0, 0))
-    assert allowed_mode(old, owner=True, group=True) == 0o6775
-    assert allowed_mode(old, owner=False, group=True) == 0o775
-    assert allowed_mode(old, owner=False, group=False) == 0o705
-    assert allowed_mode(old, owner=True, group=False) == 0o705
+    assert allowed_mode(old, owner=True, group=True, privileged=True) == 0o6775
+    assert allowed_mode(old, owner=True, group=True, privileged=False) == 0o775
+    assert allowed_mode(old, owner=False, group=True, privileged=True) == 0o775
+    assert allowed_mode(old, owner=False, group=False, privileged=True) == 0o705
+    assert allowed_mode(old, owner=True, group=False, privileged=True) == 0o705
+    folder = os.stat_result((stat.S_IFDIR | 0o2775, 0, 0, 1, 0, 0, 0, 0, 0, 0))
+    assert allowed_mode(folder, owner=True, group=True, privileged=False) == 0o2775
 
 
 def test_the_machines_zone_is_tz_first(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,16 +177,13 @@ def test_the_site_s_zone_decides_and_only_the_mount_is_missing_here(tank: Path) 
         ("a.wav@2026-11-20T08:15", "no-snapshot"),
         ("a.wav@zr_1-9f3a21cc_77_20261120T081500Z", "no-snapshot"),
         ("/a.wav@latest", "not-on-zfs"),
-        ("sub/@latest", "not-a-file"),
+        ("a.wav@latest --in-place --to x.wav/y", "snapshot-unreachable"),
     ],
 )
 def test_what_is_refused(tank: Path, target: str, reason: str) -> None:
-    assert reason_of(call(tank, target)) == reason
-
-
-def test_an_existing_file_is_refused_before_anything_is_read(tank: Path) -> None:
-    (tank / "a.wav").write_text("newer")
-    assert reason_of(call(tank, "a.wav@latest")) == "exists"
+    words = target.split(" --")
+    options = [w for option in words[1:] for w in f"--{option}".split()]
+    assert reason_of(call(tank, words[0], *options)) == reason
 
 
 def test_a_broken_policy_does_not_stand_in_the_way(tank: Path) -> None:
@@ -177,12 +201,86 @@ def test_a_wrong_call_exits_with_2(tank: Path) -> None:
     )
 
 
-def test_what_it_says(tank: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a directory for a snapshot after all: the sentence and the JSON."""
+@pytest.fixture
+def readable(tank: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """With a directory for a snapshot after all."""
     from zrepl_py.adapters.host import snapdir
 
     real = snapdir._open_root
     monkeypatch.setattr(snapdir, "_open_root", lambda root, name, _: real(root, name, False))
+    return tank
+
+
+def snapshot_folder(tank: Path) -> Path:
+    return tank / ".zfs" / "snapshot" / "zr_1-9f3a21cc_42_20261120T081600Z"
+
+
+def test_an_existing_file_is_refused_or_kept(readable: Path) -> None:
+    (readable / "a.wav").write_text("newer")
+    assert reason_of(call(readable, "a.wav@latest")) == "exists"
+    said = call(readable, "a.wav@latest", "--in-place")
+    assert (readable / "a.wav").read_bytes() == b"a minute later"
+    kept = next(p for p in readable.iterdir() if "before-restore" in p.name)
+    assert kept.read_text() == "newer"
+    assert f"What was there is now {kept}." in said.output
+
+
+def test_a_directory_comes_back(readable: Path) -> None:
+    old = snapshot_folder(readable) / "show"
+    (old / "deep").mkdir(parents=True)
+    (old / "deep" / "b.txt").write_text("buried")
+    dry = call(readable, "show@latest", "--dry-run")
+    assert dry.output.startswith(f"Would restore {readable}/show (1 file, 2 directories, 6 bytes)")
+    assert not (readable / "show").exists()
+    said = call(readable, "./show/@latest")
+    assert (readable / "show" / "deep" / "b.txt").read_text() == "buried"
+    assert "1 file, 2 directories, 6 bytes, every file compared" in said.output
+    answer = json.loads(call(readable, "show@latest", "--to", "x", "--json").output)
+    assert answer["kind"] == "directory"
+    assert answer["counts"] == {
+        "files": 1, "directories": 2, "others": 0, "files_of_an_earlier_run": 0,
+    }  # fmt: skip
+
+
+def test_a_bare_name_is_looked_for_everywhere(
+    readable: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (snapshot_folder(readable) / "far" / "away").mkdir(parents=True)
+    (snapshot_folder(readable) / "far" / "away" / "b.wav").write_text("b")
+    monkeypatch.chdir(readable.parent)
+    said = call(readable, "b.wav@latest", "--to", "c.wav")
+    assert said.exit_code == 0, said.exception
+    assert (readable.parent / "c.wav").read_text() == "b"
+    (snapshot_folder(readable) / "b.wav").write_text("another")
+    result = call(readable, "b.wav@latest", "--to", "d.wav")
+    assert reason_of(result) == "several-files"
+    assert f"{readable}/b.wav, {readable}/far/away/b.wav" in str(result.exception)
+    result = call(readable, "never.wav@latest")
+    assert reason_of(result) == "no-such-file"
+
+
+def test_names_from_a_snapshot_cannot_steer_a_terminal(readable: Path) -> None:
+    old = snapshot_folder(readable) / "show"
+    old.mkdir()
+    (old / "x\x1b]0;owned\x07\n").mkdir()
+    (old / "x\x1b]0;owned\x07\n" / "tool").write_text("")
+    (old / "x\x1b]0;owned\x07\n" / "tool").chmod(0o4755)
+    said = call(readable, "show@latest")
+    assert said.exit_code == 0
+    assert "\x1b" not in said.output
+    assert "the set-user-id or set-group-id bit of 1: x?]0;owned??/tool." in said.output
+
+
+def test_wishes_that_exclude_each_other(readable: Path) -> None:
+    assert call(readable, "a.wav@latest", "--to", "-", "--json").exit_code == 2
+    assert call(readable, "a.wav@latest", "--to", "-", "--in-place").exit_code == 2
+    assert reason_of(call(readable, "a.wav@latest", "--from", "moon")) == "bad-source"
+    assert reason_of(call(readable, "a.wav@latest", "--from", "offsite")) == "bad-source"
+
+
+def test_what_it_says(readable: Path) -> None:
+    """The sentence and the JSON."""
+    tank = readable
     assert call(tank, "a.wav@latest", "--dry-run").output == (
         f"Would restore {tank}/a.wav (14 bytes) from tank@zr_1-9f3a21cc_42_20261120T081600Z, "
         "taken at 2026-11-20T17:16:00+09:00.\n"

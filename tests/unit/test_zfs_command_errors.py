@@ -28,6 +28,8 @@ RECORDED = [
     ),
     ("receive", NEW + "inherited key must be loaded\n", "key-missing"),
     ("receive", NEW + "permission denied\n", "no-rights"),
+    ("receive", NEW + "parent 'tank/v' is not a filesystem\n", "bad-name"),
+    ("create", "cannot create 'back/v/x': parent is not a filesystem\n", "bad-name"),
     ("receive", NEW + "destination back/m/r2 space quota exceeded.\n", "quota"),
     (
         "receive",

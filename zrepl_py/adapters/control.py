@@ -7,7 +7,9 @@
 
 import json
 import os
+import pwd
 import socket
+import struct
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,16 +18,24 @@ from typing import Any
 from zrepl_py.errors import KINDS, Bug, Refused, Standing, ZrError
 
 FORMAT = 1
+CONTROL_SOCKET = "control.sock"
+"""In the run directory."""
 MAX_BYTES = 64 << 20
 IDLE_SECONDS = 30.0
 
 Verb = Callable[..., Any]
+Heard = Callable[[str, str], None]
+"""heard(verb, user): somebody asked for something; called before it is done."""
+
+
+def _ignore(verb: str, user: str) -> None:
+    return None
 
 
 class ControlServer:
     """Serves verbs on a Unix socket, a thread per caller."""
 
-    def __init__(self, path: Path, verbs: Mapping[str, Verb]) -> None:
+    def __init__(self, path: Path, verbs: Mapping[str, Verb], heard: Heard = _ignore) -> None:
         path.unlink(missing_ok=True)  # the journal's lock proves that no other daemon lives
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
@@ -38,7 +48,7 @@ class ControlServer:
                 f"Let the daemon's user own {path.parent}, or start the daemon through systemd.",
             ) from None
         self._socket.listen(16)
-        self._path, self._verbs = path, dict(verbs)
+        self._path, self._verbs, self._heard = path, dict(verbs), heard
         threading.Thread(target=self._accept, name="zr-control", daemon=True).start()
 
     def close(self) -> None:
@@ -59,24 +69,36 @@ class ControlServer:
             caller.settimeout(IDLE_SECONDS)
             try:
                 line = caller.makefile("rb").readline(1 << 20)
-                answer = self._answer(line)
+                answer = self._answer(line, _user_of(caller))
                 caller.settimeout(IDLE_SECONDS)
                 caller.sendall(json.dumps(answer).encode() + b"\n")
             except OSError:
                 return  # the caller went away
 
-    def _answer(self, line: bytes) -> dict[str, Any]:
+    def _answer(self, line: bytes, user: str) -> dict[str, Any]:
         try:
             request = json.loads(line)
             verb = self._verbs.get(request["verb"])
             if request.get("format") != FORMAT or verb is None:
                 raise Refused("bad-call", f"The daemon has no verb {request['verb']!r}.")
+            self._heard(request["verb"], user)
             return {"ok": verb(**request.get("args", {}))}
         except ZrError as error:
             return {"failure": _render_failure(error)}
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             refused = Refused("bad-call", f"The daemon did not understand the call: {error!r}.")
             return {"failure": _render_failure(refused)}
+
+
+def _user_of(caller: socket.socket) -> str:
+    """Who asks, as the kernel says."""
+    form = struct.Struct("3i")
+    said = caller.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, form.size)
+    uid = form.unpack(said)[1]
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"
 
 
 def call(path: Path, verb: str, timeout_seconds: float = 60.0, **args: Any) -> Any:
@@ -96,7 +118,7 @@ def call(path: Path, verb: str, timeout_seconds: float = 60.0, **args: Any) -> A
     except (OSError, ValueError) as error:
         raise Standing(
             "daemon-silent",
-            f"The daemon does not answer at {path} ({error}).",
+            f"The daemon does not answer at {path} ({getattr(error, 'strerror', error) or error}).",
             "Start it: systemctl start zr (or: zr daemon), and look at journalctl -u zr.",
         ) from None
     if "failure" in answer:

@@ -18,6 +18,9 @@ from zrepl_py.ports.journal import Json
 FORMAT = 1
 NO_HASH = "0" * 64
 SEGMENT_KIND = "segment"
+_CANONICAL = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
+)
 MAX_LINE_BYTES = 8 * 1024 * 1024
 _RESERVED = frozenset({"kind", "at", "hash", "prev"})
 
@@ -94,6 +97,4 @@ def is_whole(tail: bytes) -> bool:
 
 
 def _canonical(value: Mapping[str, Any]) -> bytes:
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
-    ).encode("ascii")
+    return _CANONICAL.encode(value).encode("ascii")

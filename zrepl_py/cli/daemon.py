@@ -6,9 +6,11 @@ import threading
 
 import click
 
-from zrepl_py.cli.options import config_option
-from zrepl_py.daemon.assemble import assemble_service
+from zrepl_py.cli.asking import ask_daemon
+from zrepl_py.cli.options import config_option, json_option
+from zrepl_py.cli.words import render_json
 from zrepl_py.daemon.ending import Ending
+from zrepl_py.daemon.running import Daemon
 from zrepl_py.errors import Passing
 from zrepl_py.wiring import find_user, start_own_workers
 
@@ -36,12 +38,31 @@ def daemon(config: str, user: str, adapter: str) -> None:
             become(user)
             workers.watch(lambda: ending.fail(_lost_workers()))
         threading.excepthook = lambda failed: ending.fail(failed.exc_value or SystemExit())
-        assemble_service(config, ending).run()
+        Daemon(config, ending).run()
     finally:
         if workers is not None:
             workers.stop()
     if ending.error is not None:
         raise ending.error
+
+
+@click.command()
+@config_option
+@json_option
+def reload(config: str, as_json: bool) -> None:
+    """Let the daemon read its configuration and policies again, at once and as a whole.
+
+    With an error in them, it says so and goes on with the old ones. Streams that run are cut, and
+    go on where they were. What is opened at the start (pools, directories, the replica parent)
+    needs a restart. `systemctl reload zr` does the same.
+
+    Example: zr reload
+    """
+    names: list[str] = ask_daemon(config, "reload")
+    if as_json:
+        click.echo(render_json({"policies": names}))
+    else:
+        click.echo(f"Reloaded. Policies: {', '.join(names) or 'none'}.")
 
 
 def _lost_workers() -> Passing:

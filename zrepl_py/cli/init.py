@@ -1,175 +1,212 @@
-"""`zr init` and `zr trust`: prepare a node, and pin the other one's certificate.
+"""`zr init`: prepare a node. It shows first what it would do, and never changes what is there."""
 
-Both can be run twice. Nothing of existing datasets is changed.
-"""
-
+import json
 import os
-import pwd
-import uuid
+import re
+import socket
+import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import click
 
-from zrepl_py.adapters.files import ensure_directory, sync_directory, write_atomically
-from zrepl_py.adapters.host.prepare import (
-    ensure_replica_parent,
-    ensure_run_directory,
-    plan_replica_parent,
-)
-from zrepl_py.adapters.peer.certificates import Identity, ensure_identity, parse_pin
-from zrepl_py.adapters.state import NodeState, load_state, store_state
-from zrepl_py.cli.options import config_option, dry_run_option
+from zrepl_py.adapters.control import CONTROL_SOCKET
+from zrepl_py.adapters.host.prepare import check_zfs
+from zrepl_py.cli.init_steps import Setup, plan_setup, read_node
+from zrepl_py.cli.options import config_option, dry_run_option, json_option
+from zrepl_py.cli.pair_keep import reload_daemon
 from zrepl_py.config.node import load_node_config
-from zrepl_py.errors import Refused, Standing, ZrError
+from zrepl_py.config.starting import render_config
+from zrepl_py.errors import Refused, Standing
 from zrepl_py.model.config import NodeConfig
-from zrepl_py.model.names import Epoch
-from zrepl_py.model.site import Node
 
-FIRST_EPOCH = Epoch(1, "00000000")
-"""Before any promotion, both nodes agree that nothing was ever forked."""
-USER = "zr"
-PUBLIC = 0o755
-STATE_FILE = "state.json"
+FORMAT = 1
+LISTEN = "0.0.0.0:7676"
 
 
 @click.command()
 @config_option
-@dry_run_option
-@click.option("--name", required=True, help="This node's name, for example alpha.")
-@click.option("--pool", "pools", multiple=True, required=True, help="A pool that zr works on.")
-@click.option("--listen", help="ADDRESS:PORT where the other node reaches this one.")
+@click.option("--name", help="This node's name, for example alpha; default: the host's name.")
+@click.option("--pool", "pools", multiple=True, help="A pool that zr works on; default: the one.")
+@click.option("--target", help="The node that keeps copies: a starting policy sends all there.")
 @click.option("--replicas", help="The dataset below which the other node's replicas live.")
-@click.option("--peer", "peers", multiple=True, metavar="NAME=ADDRESS:PORT", help="The other node.")
+@click.option("--listen", help=f"ADDRESS:PORT for the other node; default {LISTEN}.")
+@click.option("--peer", "peers", multiple=True, metavar="NAME=ADDRESS:PORT", help="See zr trust.")
+@click.option("--no-start", is_flag=True, help="Neither enable nor start the service.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@dry_run_option
+@json_option
 def init(
     config: str,
-    dry_run: bool,
-    name: str,
+    name: str | None,
     pools: tuple[str, ...],
-    listen: str | None,
+    target: str | None,
     replicas: str | None,
+    listen: str | None,
     peers: tuple[str, ...],
+    no_start: bool,
+    yes: bool,
+    dry_run: bool,
+    as_json: bool,
 ) -> None:
-    """Prepare this node: configuration, key, certificate, and a parent for replicas.
+    """Prepare this node: users, configuration, key, replica parent, first policy, service.
 
-    Example: zr init --name beta --pool back --listen 10.0.0.2:7676 --replicas back/zr
-    --peer alpha=10.0.0.1:7676
+    It shows what is missing, asks on a terminal, and does it. Existing datasets and files stay as
+    they are; run again, it does what is still missing.
+
+    Example: zr init --target beta
     """
-    text = render_config(name, pools, listen, replicas, peers)
-    if dry_run:
-        click.echo(f"would write {config} (unless it exists):\n\n{text}")
-        for command in plan_replica_parent(replicas) if replicas else ():
-            click.echo(f"would run: {' '.join(command)}")
-        return
     if os.geteuid() != 0:
         raise Standing("no-rights", "`zr init` must be run as root.", "Use sudo.")
-    path = Path(config)
-    ensure_directory(str(path.parent), PUBLIC)
-    if path.exists():
-        click.echo(f"{path} is there already and stays as it is.")
-    else:
-        write_checked(config, text)
-        click.echo(f"wrote {path}")
-    node = load_node_config(config)
-    for folder in (node.policy_dir, str(path.parent / "peers")):
-        ensure_directory(folder, PUBLIC)
-    ensure_directory(node.state_dir)
-    me = ensure_node(node)
-    give_to_service(node)
-    for command in ensure_replica_parent(node.replica_parent) if node.replica_parent else ():
-        click.echo(f"ran: {' '.join(command)}")
-    click.echo(
-        f"Node {me.name} is {me.uuid}. Its certificate is {node.certificate}: copy it to the other "
-        "node and run there: zr trust FILE"
-    )
-
-
-def write_checked(config: str, text: str) -> None:
-    """The file appears only if the daemon would accept it. Errors: Standing(config)."""
-    draft = f"{config}.new"
-    write_atomically(draft, text.encode(), mode=0o644)
-    try:
-        load_node_config(draft)
-    except ZrError:
-        os.unlink(draft)
-        raise
-    os.rename(draft, config)
-    sync_directory(str(Path(config).parent))
-
-
-def ensure_node(node: NodeConfig) -> Node:
-    """State, key and certificate, made where missing."""
-    state_path = str(Path(node.state_dir) / STATE_FILE)
-    state = load_state(state_path)
-    if state is None:
-        state = NodeState(Node(str(uuid.uuid4()), node.name), str(FIRST_EPOCH))
-        store_state(state_path, state)
-    ensure_identity(Identity(Path(node.certificate), Path(node.key)), state.node)
-    return state.node
-
-
-def give_to_service(node: NodeConfig) -> None:
-    """What the daemon reads and writes belongs to its user, where that exists."""
-    try:
-        owner = pwd.getpwnam(USER)
-    except KeyError:
+    imported = check_zfs()
+    given = Given(name, pools, replicas, listen, parse_peers(peers))
+    node, text = settle_config(config, given, imported)
+    check_pools(node, imported)
+    if target is not None and target == node.name:
+        raise click.UsageError(f"--target {target}: that is this node itself")
+    setup = plan_setup(config, node, text, target, start=not no_start)
+    if not as_json:
+        show(setup, details=dry_run)
+    asked = sys.stdin.isatty() and not (yes or as_json or dry_run)
+    if asked and setup.steps and not click.confirm("\nDo this?", default=True):
+        click.echo("Nothing was done.")
         return
-    ensure_run_directory(node.run_dir, owner.pw_gid)
-    for path in map(Path, (node.state_dir, node.key)):
-        for entry in (path, *path.rglob("*")):
-            os.chown(entry, owner.pw_uid, owner.pw_gid)
+    if not dry_run:
+        running = Path(node.run_dir, CONTROL_SOCKET).exists()
+        for step in setup.steps:
+            step.perform()
+        if running and setup.steps:
+            setup.notes.append(reload_daemon(node))
+    tell_result(node, setup, done=not dry_run, as_json=as_json)
 
 
-@click.command()
-@config_option
-@click.argument("certificate", type=click.Path(exists=True, dir_okay=False))
-def trust(config: str, certificate: str) -> None:
-    """Pin the other node's certificate: from then on this node believes exactly that one.
+class Given:
+    """What the command line says of zr.toml; None and empty: nothing."""
 
-    Example: zr trust /tmp/beta.pem
-    """
-    node = load_node_config(config)
-    pin = parse_pin(Path(certificate).read_text())
-    peer = node.peers.get(pin.node.name)
-    if peer is None:
-        known = ", ".join(node.peers) or "none"
-        raise Refused(
-            "unknown-peer",
-            f"The certificate is of {pin.node.name!r}; {config} names these peers: {known}.",
-            f"Add [peers.{pin.node.name}] with its address there.",
+    def __init__(
+        self,
+        name: str | None,
+        pools: tuple[str, ...],
+        replicas: str | None,
+        listen: str | None,
+        peers: dict[str, str],
+    ) -> None:
+        self.name, self.pools, self.replicas = name, pools, replicas
+        self.listen, self.peers = listen, peers
+
+    def render(self, imported: tuple[str, ...]) -> str:
+        """zr.toml for a new node. Errors: click.UsageError, Standing(pool-missing)."""
+        name = self.name or socket.gethostname().split(".")[0]
+        pools = self.pools or choose_pool(imported)
+        return render_config(name, pools, self.listen or LISTEN, self.replicas, self.peers)
+
+    def check_fits(self, node: NodeConfig) -> None:
+        """Refused(config-differs) where zr.toml, which is there already, says something else."""
+        said = {
+            "name": (self.name, node.name),
+            "pools": (self.pools or None, node.pools),
+            "replicas": (self.replicas, node.replica_parent),
+            "listen": (self.listen, str(node.listen) if node.listen else None),
+        }
+        for peer, address in self.peers.items():
+            known = node.peers.get(peer)
+            said[f"peers.{peer}"] = (address, str(known.endpoint) if known else None)
+        wrong = [
+            f"{key} is {_shown(has)}"
+            for key, (wants, has) in said.items()
+            if wants not in (None, has)
+        ]
+        if wrong:
+            raise Refused(
+                "config-differs",
+                f"{node.origin} says something else than this command: {', '.join(wrong)}.",
+                "zr never changes it: edit that file, then run `zr init` without these options.",
+            )
+
+
+def settle_config(
+    config: str, given: Given, imported: tuple[str, ...]
+) -> tuple[NodeConfig, str | None]:
+    """The node's settings, and the text of zr.toml where it must be written. Standing(config)."""
+    if Path(config).exists():
+        node = load_node_config(config)
+        given.check_fits(node)
+        return node, None
+    text = given.render(imported)
+    with TemporaryDirectory() as folder:
+        draft = Path(folder) / "zr.toml"
+        draft.write_text(text)
+        try:
+            return load_node_config(str(draft)), text
+        except Standing as error:
+            said = error.message.replace(str(draft), "The options given")
+            raise Standing(error.reason, said, "Correct the options.") from None
+
+
+def choose_pool(imported: tuple[str, ...]) -> tuple[str, ...]:
+    """The only pool there is. click.UsageError, Standing(pool-missing)."""
+    if not imported:
+        raise Standing("pool-missing", "No pool is imported here.", "Run: zpool import")
+    if len(imported) > 1:
+        raise click.UsageError(f"say --pool: there are {', '.join(imported)}")
+    return imported
+
+
+def check_pools(node: NodeConfig, imported: tuple[str, ...]) -> None:
+    """Standing(pool-missing)."""
+    missing = [pool for pool in node.pools if pool not in imported]
+    if missing:
+        raise Standing(
+            "pool-missing",
+            f"No pool {missing[0]!r} is imported here; there are: {', '.join(imported) or 'none'}.",
+            f"Run: zpool import {missing[0]}",
         )
-    target = Path(peer.certificate)
-    if target.exists():
-        if parse_pin(target.read_text()).fingerprint == pin.fingerprint:
-            click.echo(f"{pin.node.name} is trusted already ({pin.fingerprint}).")
-            return
-        raise Refused(
-            "peer-certificate",
-            f"{target} already holds another certificate of {pin.node.name}.",
-            f"If {pin.node.name} was really replaced, remove that file first.",
-        )
-    ensure_directory(str(target.parent), PUBLIC)
-    write_atomically(str(target), pin.pem.encode(), mode=0o644)
-    click.echo(f"{pin.node.name} ({pin.node.uuid}) is trusted by its certificate:")
-    click.echo(f"  {pin.fingerprint}")
 
 
-def render_config(
-    name: str,
-    pools: tuple[str, ...],
-    listen: str | None,
-    replicas: str | None,
-    peers: tuple[str, ...],
-) -> str:
-    """The text of zr.toml."""
-    lines = ["format = 1", "", "[node]", f'name = "{name}"']
-    lines.append("pools = [" + ", ".join(f'"{pool}"' for pool in pools) + "]")
-    if listen:
-        lines.append(f'listen = "{listen}"')
-    if replicas:
-        lines.append(f'replicas = "{replicas}"')
-    for peer in peers:
-        peer_name, equals, address = peer.partition("=")
-        if not equals:
-            raise click.UsageError(f"--peer {peer!r}: write NAME=ADDRESS:PORT")
-        lines += ["", f"[peers.{peer_name}]", f'address = "{address}"']
-    return "\n".join(lines) + "\n"
+def parse_peers(words: tuple[str, ...]) -> dict[str, str]:
+    """`NAME=ADDRESS:PORT` → name → address. click.UsageError."""
+    peers = {}
+    for word in words:
+        name, equals, address = word.partition("=")
+        if not equals or not re.fullmatch(r"[A-Za-z0-9_.:-]+", name):
+            raise click.UsageError(f"--peer {word!r}: write NAME=ADDRESS:PORT")
+        peers[name] = address
+    return peers
+
+
+def show(setup: Setup, *, details: bool) -> None:
+    """The plan, for people."""
+    if not setup.steps:
+        click.echo("Nothing to do: everything is there.")
+    for number, step in enumerate(setup.steps, 1):
+        click.echo(f"{number:2}. {step.what}")
+        for line in step.detail.splitlines() if details else ():
+            click.echo(f"      {line}".rstrip())
+
+
+def tell_result(node: NodeConfig, setup: Setup, *, done: bool, as_json: bool) -> None:
+    """What is true now, and what comes next."""
+    me = read_node(node)
+    if as_json:
+        facts = {
+            "format": FORMAT,
+            "node": node.name,
+            "uuid": me.uuid if me else None,
+            "done": done,
+            "steps": [step.what for step in setup.steps],
+            "notes": setup.notes,
+        }
+        click.echo(json.dumps(facts, indent=2, ensure_ascii=False))
+        return
+    for note in setup.notes:
+        click.echo(note)
+    if done and me is not None:
+        paired = [name for name, peer in node.peers.items() if Path(peer.certificate).exists()]
+        rest = f"paired with {', '.join(paired)}." if paired else "not paired yet: zr pair"
+        click.echo(f"Node {me.name} is {me.uuid}; {rest}")
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(value)
+    return "not set" if value is None else str(value)

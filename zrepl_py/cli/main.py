@@ -6,55 +6,70 @@ standard error with what to do, never a traceback (ZR_DEBUG=1 shows it to develo
 
 import os
 import sys
-import traceback
-from collections.abc import Sequence
+
+# Nothing else is loaded up here: a Ctrl-C in these tenths of a second could not be caught.
 
 INTERRUPTED = 130
+FAULT = 70
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: list[str] | None = None) -> None:
     """Run `zr`; ends the process with its exit code."""
     try:
-        _run(list(argv) if argv is not None else None)
+        code = _run(argv)
+        sys.stdout.flush()  # here, where a reader that went away can still be dealt with
+        sys.exit(code)
     except KeyboardInterrupt:  # also while modules are being loaded
-        print("zr: interrupted; nothing was left half-done.", file=sys.stderr)
+        # A second Ctrl-C while the interpreter winds down would show a traceback.
+        import signal
+
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        _say("interrupted; nothing was left half-done.")
         sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except ImportError as error:
+        _say(f"zr is not installed whole: {error}. Run `make install` again.")
+        _debug()
+        sys.exit(FAULT)
+    except Exception as error:  # noqa: BLE001 - the process's outermost edge
+        _say(
+            f"a fault in zr itself: {type(error).__name__}: {error}. Nothing more was done. "
+            "Please report it; ZR_DEBUG=1 shows where it happened."
+        )
+        _debug()
+        sys.exit(FAULT)
 
 
-def _run(argv: list[str] | None) -> None:
-    # Loaded here and not above, so that a Ctrl-C during these tenths of a second is caught too.
+def _run(argv: list[str] | None) -> int:
     import click
 
     from zrepl_py.cli.commands import zr
     from zrepl_py.errors import ZrError
 
     try:
-        code = zr.main(args=argv, standalone_mode=False)
-        sys.exit(code if isinstance(code, int) else 0)
+        code = zr.main(args=argv, prog_name="zr", standalone_mode=False)
+        return code if isinstance(code, int) else 0
     except ZrError as error:
-        print(f"zr: {error}", file=sys.stderr)
+        _say(str(error))
         _debug()
-        sys.exit(error.exit_code)
+        return error.exit_code
     except click.exceptions.Exit as ended:
-        sys.exit(ended.exit_code)
+        return ended.exit_code
     except click.ClickException as error:
         error.show()
-        sys.exit(2)
+        return 2
     except click.Abort:
         raise KeyboardInterrupt from None
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
-    except Exception as error:  # noqa: BLE001 - the process's outermost edge
-        print(
-            f"zr: a fault in zr itself: {type(error).__name__}: {error}. Nothing more was done. "
-            "Please report it; ZR_DEBUG=1 shows where it happened.",
-            file=sys.stderr,
-        )
-        _debug()
-        sys.exit(70)
+
+
+def _say(sentence: str) -> None:
+    print(f"zr: {sentence}", file=sys.stderr)
 
 
 def _debug() -> None:
     if os.environ.get("ZR_DEBUG"):
+        import traceback
+
         traceback.print_exc()

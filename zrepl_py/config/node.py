@@ -4,6 +4,7 @@ Raises Standing(config) with every problem found. Reads one file and changes not
 opens the keys that the file names nor looks whether pools exist.
 """
 
+import os
 from pathlib import Path
 
 from zrepl_py.config.reading import Problems, Reader, open_reader
@@ -22,10 +23,21 @@ def load_node_config(path: str = DEFAULT_PATH) -> NodeConfig:
     problems = Problems()
     reader = open_reader(Path(path), FORMAT, problems)
     config = _read(reader) if reader is not None else None
-    problems.raise_any()
+    problems.raise_any(*_missing_remedy(path))
     if config is None:
         raise Standing("config", f"{path} holds no settings.")
     return config
+
+
+def _missing_remedy(path: str) -> tuple[str, ...]:
+    """What to do where there is no such file; nothing where that is not the trouble."""
+    try:
+        os.stat(path)
+    except FileNotFoundError:
+        return ("Run `zr init` first, or say where it is with --config.",)
+    except OSError:
+        return ()
+    return ()
 
 
 def _read(reader: Reader) -> NodeConfig:

@@ -17,6 +17,8 @@ from zrepl_py.errors import Bug, Corrupt
 T = TypeVar("T")
 _hints = cache(get_type_hints)
 _TAG = "type"
+_EXACT = (int, str, bool, float)
+_PLAIN = frozenset({bool, int, float, str, types.NoneType})
 
 
 def encode(value: Any) -> Any:
@@ -24,9 +26,12 @@ def encode(value: Any) -> Any:
 
     Every dataclass carries its class name under `type`, so that unions can be told apart.
     """
+    kind = type(value)
+    if kind in _PLAIN:
+        return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {f.name: encode(getattr(value, f.name)) for f in dataclasses.fields(value)}
-        return {_TAG: type(value).__name__, **fields}
+        return {_TAG: kind.__name__, **fields}
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, Mapping):
@@ -43,8 +48,16 @@ def decode(expected: type[T] | Any, value: Any) -> T:
     return cast(T, _decode(expected, value))
 
 
+@cache
+def _shape(expected: Any) -> tuple[Any, tuple[Any, ...], bool]:
+    """A type's origin, its arguments, and whether it is a dataclass."""
+    return get_origin(expected), get_args(expected), dataclasses.is_dataclass(expected)
+
+
 def _decode(expected: Any, value: Any) -> Any:
-    origin, arguments = get_origin(expected), get_args(expected)
+    if expected in _EXACT and type(value) is expected:
+        return value
+    origin, arguments, is_dataclass = _shape(expected)
     if origin in (Union, types.UnionType):
         return _decode_union(arguments, value)
     if origin in (tuple, list, frozenset, Sequence):
@@ -53,7 +66,7 @@ def _decode(expected: Any, value: Any) -> Any:
         if not isinstance(value, dict):
             raise _malformed(expected, value)
         return {_decode(arguments[0], k): _decode(arguments[1], v) for k, v in value.items()}
-    if dataclasses.is_dataclass(expected):
+    if is_dataclass:
         return _decode_dataclass(expected, value)
     if isinstance(expected, type) and issubclass(expected, Enum):
         try:
@@ -96,15 +109,9 @@ def _decode_sequence(origin: Any, arguments: tuple[Any, ...], value: Any) -> Any
 def _decode_dataclass(expected: Any, value: Any) -> Any:
     if not isinstance(value, dict) or value.get(_TAG) != expected.__name__:
         raise _malformed(expected, value)
-    fields = {f.name: f for f in dataclasses.fields(expected)}
+    names, needed = _fields(expected)
     given = {k: v for k, v in value.items() if k != _TAG}
-    unknown = given.keys() - fields.keys()
-    missing = {
-        name
-        for name, f in fields.items()
-        if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
-    } - given.keys()
-    if unknown or missing:
+    if not needed <= given.keys() <= names:
         raise _malformed(expected, value)
     hints = _hints(expected)
     try:
@@ -114,6 +121,18 @@ def _decode_dataclass(expected: Any, value: Any) -> Any:
         raise Corrupt(
             "malformed", f"A {expected.__name__} that cannot be: {error.message}"
         ) from None
+
+
+@cache
+def _fields(expected: Any) -> tuple[frozenset[str], frozenset[str]]:
+    """A dataclass's fields, and those of them that have no default."""
+    fields = dataclasses.fields(expected)
+    needed = (
+        f.name
+        for f in fields
+        if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+    )
+    return frozenset(f.name for f in fields), frozenset(needed)
 
 
 def _malformed(expected: Any, value: Any) -> Corrupt:

@@ -68,6 +68,8 @@ def would_drop_on_target(
     replica's. createtxg is each pool's own, so it is not compared across. Without `limits` the
     target's cap is not applied.
     """
+    if len(pending) < 2:
+        return ()  # nothing, or the newest alone
     there = {s.guid for s in replica.snapshots}
     arriving = [s for s in pending if parse_tick(s.name) is not None and s.guid not in there]
     present = [s for s in replica.snapshots if parse_tick(s.name) is not None]
@@ -160,13 +162,19 @@ def _judge_own(
 ) -> tuple[Verdict, ...]:
     ballots = [vote(own) for vote in (vote_newest, *voters_of(keep), *voters)]
     ballots.append({guid: reasons or ("pinned",) for guid, reasons in pins.items()})
-    votes = {s.guid: tuple(r for ballot in ballots for r in ballot.get(s.guid, ())) for s in own}
+    votes: dict[int, tuple[str, ...]] = dict.fromkeys((s.guid for s in own), ())
+    for ballot in ballots:
+        for guid, reasons in ballot.items():
+            if guid in votes:
+                votes[guid] += tuple(reasons)
     thinned = _thin(own, votes, limits.max_snapshots, pins)
     return tuple(_verdict(s, votes[s.guid], s.guid in thinned, limits, keep) for s in own)
 
 
 def _thin(own: Sequence[Snapshot], votes: Votes, places: int, pins: Votes) -> frozenset[int]:
     """guids that the cap takes away: the oldest of the unpinned that have votes."""
+    if len(own) <= places:
+        return frozenset()
     unpinned = [s.guid for s in own if votes[s.guid] and s.guid not in pins]
     excess = max(0, len(unpinned) - places)
     return frozenset(g for g in unpinned[:excess] if g != own[-1].guid)

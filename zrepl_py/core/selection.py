@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from zrepl_py.errors import Refused
-from zrepl_py.model.names import MAX_NAME_BYTES
+from zrepl_py.model.names import MAX_NAME_BYTES, SCRATCH_PREFIX
 from zrepl_py.model.policy import Selection
 
 _COMPONENT = re.compile(r"[A-Za-z0-9_.: *-]+\Z")
@@ -53,7 +53,7 @@ def select_datasets(
     """The datasets that `selection` means, of `names`.
 
     `reserved` are datasets that are never selected, nor anything below them (the parent of the
-    replicas that this node keeps for others).
+    replicas that this node keeps for others). Scratch datasets of restores are not either.
     """
     seen = sorted(set(names), key=lambda name: name.split("/"))
     roots = tuple(reserved)
@@ -61,6 +61,7 @@ def select_datasets(
         name
         for name in seen
         if is_selected(selection, name)
+        and not name.rpartition("/")[2].startswith(SCRATCH_PREFIX)
         and not any(name == root or name.startswith(root + "/") for root in roots)
     ]
     return Selected(tuple(chosen), _find_missing(selection, frozenset(seen)))

@@ -150,8 +150,10 @@ def _parse_date(text: str, now: float, zone: ZoneInfo) -> Instant | None:
         day = date(int(match[1]), int(match[2]), int(match[3]))
     except ValueError:
         raise Refused("bad-time", f"There is no day {text[:10]}.", EXAMPLES) from None
-    if not 1970 < day.year < 9999:
-        raise Refused("bad-time", f"{text!r} is too far away.", EXAMPLES)
+    if day.year <= 1970:
+        raise Refused("bad-time", f"{text!r}: there are no snapshots of before 1971.", EXAMPLES)
+    if day.year >= 9999:
+        raise Refused("bad-time", f"{text!r} is far in the future.", EXAMPLES)
     if not match[5]:
         return _resolve(day, wanted, now, zone)
     moment = datetime.combine(day, wanted, tzinfo=_offset(match[5]))

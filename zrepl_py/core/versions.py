@@ -80,6 +80,38 @@ def choose_snapshot(
     return Chosen(best.name, best.tick.at, "" if last is best else last.name)
 
 
+def choose_companion(
+    names: Iterable[str],
+    wanted: Wanted,
+    lead: Chosen,
+    zone: ZoneInfo,
+    createtxg: Mapping[str, int] | None = None,
+) -> Chosen | None:
+    """The snapshot of another dataset that belongs to `lead`, or None where there is none.
+
+    A dataset in which nothing was written is not snapshotted, so the newest one from then or before
+    is how it was. Where `lead` was asked for by the name of a tick, its number decides.
+    """
+    everything = frozenset(names)
+    if not isinstance(wanted, Named):
+        try:
+            return choose_snapshot(everything, wanted, zone, createtxg)
+        except Refused:
+            return None
+    tick = parse_tick(wanted.snapshot)
+    if wanted.snapshot in everything:
+        return Chosen(wanted.snapshot, tick.at if tick else None)
+    if tick is None:
+        return None
+    last = (tick.epoch.n, tick.seq)
+    ticks = [(t, n) for n in everything if (t := parse_tick(n)) is not None]
+    before = [((t.epoch.n, t.seq), t.at, n) for t, n in ticks if (t.epoch.n, t.seq) <= last]
+    if not before:
+        return None
+    _, at, name = max(before)
+    return Chosen(name, at)
+
+
 def _own(names: Iterable[str], createtxg: Mapping[str, int]) -> list[_Own]:
     ticks = {n: tick for n in names if (tick := parse_tick(n)) is not None}
     if ticks.keys() <= createtxg.keys():

@@ -1,40 +1,47 @@
-"""From a configuration file to a Service: the daemon's own parts on top of what wiring.py gives."""
+"""From Parts to a Service: the daemon's own parts on top of what wiring.py gives."""
 
-from pathlib import Path
+from collections.abc import Callable
 
 from zrepl_py.core.codec import decode
 from zrepl_py.daemon.agenda import Agenda
-from zrepl_py.daemon.ending import Ending
+from zrepl_py.daemon.copies import KeptCopies
 from zrepl_py.daemon.lanes import Target
+from zrepl_py.daemon.progress import Progress
+from zrepl_py.daemon.receipts import Receipts
 from zrepl_py.daemon.receiver import Receiver
 from zrepl_py.daemon.replicas import Replicas
-from zrepl_py.daemon.service import CONTROL_SOCKET, Service
+from zrepl_py.daemon.service import Service
 from zrepl_py.daemon.source import Source
+from zrepl_py.daemon.syncs import Syncs
 from zrepl_py.engine.receive import Place
+from zrepl_py.events import Event
 from zrepl_py.model.names import parse_epoch
 from zrepl_py.model.site import Manifest
 from zrepl_py.ports.journal import Json
-from zrepl_py.wiring import Parts, wire_client, wire_parts, wire_pins, wire_server
+from zrepl_py.wiring import Parts, wire_client, wire_pins, wire_server
 
 TICK_THREADS = 4
 """For ticks, pruning and the watchdog: never for what waits for a peer."""
 MANIFEST_THREADS = 1
 
 
-def assemble_service(config_path: str, ending: Ending) -> Service:
-    """Everything but started. Errors: see wiring.wire_parts."""
-    parts = wire_parts(config_path)
+def assemble_service(parts: Parts, failed: Callable[[BaseException], None]) -> Service:
+    """Everything but started. `failed` hears what a thread could not deal with."""
     config, node, log = parts.config, parts.state.node, parts.log
     pins = wire_pins(config)
-    agenda = Agenda(parts.clock, TICK_THREADS, ending.fail)
+    for name in sorted(config.peers.keys() - pins.keys()):
+        log.tell(Event.PEER_UNPAIRED, peer=name, remedy="zr pair")
+    agenda = Agenda(parts.clock, TICK_THREADS, failed)
     # Lanes have threads of their own: a peer that does not answer must not make a tick late.
     streams = config.link.streams + MANIFEST_THREADS
-    lanes_agenda = Agenda(parts.clock, streams, ending.fail, agenda.monitor)
+    lanes_agenda = Agenda(parts.clock, streams, failed, agenda.monitor)
+    progress = Progress()
+    clients = [wire_client(parts, pin, progress.count) for pin in pins.values()]
     source = Source(
         node=node,
         epoch=parse_epoch(parts.state.epoch),
         policies=parts.policies,
-        targets=[Target(pin.node, wire_client(parts, pin)) for pin in pins.values()],
+        targets=[Target(p.node, c) for p, c in zip(pins.values(), clients, strict=True)],
         ports=parts.ports(),
         clock=parts.clock,
         agenda=agenda,
@@ -53,19 +60,21 @@ def assemble_service(config_path: str, ending: Ending) -> Service:
         tell=log.tell,
     )
     receiver = Receiver(replicas, agenda)
-    server = wire_server(parts, receiver, list(pins.values()))
-    control = Path(config.run_dir) / CONTROL_SOCKET
+    copies = KeptCopies(places, parts.zfs) if config.replica_parent else None
+    server = wire_server(parts, receiver, list(pins.values()), copies)
     return Service(
         node,
         source,
         receiver,
         server,
+        clients,
         (agenda, lanes_agenda),
         parts.clock,
         log,
         parts.zfs,
-        control,
-        ending,
+        progress,
+        Syncs(source, agenda, parts.clock, parts.ports()),
+        Receipts(source, replicas, agenda, parts.journal),
     )
 
 

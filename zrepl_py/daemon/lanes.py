@@ -127,8 +127,20 @@ class Lanes:
     def wake(self, group: str) -> None:
         """Let every lane of a group look whether there is something to send."""
         for uuid, state in list(self.states.items()):
-            if state.group == group and not state.failures:
+            if state.group == group and not state.failures and not self._rests(state):
                 self._ask(uuid)
+
+    def _rests(self, state: LaneState) -> bool:
+        """What its last run left is all there is, and is still believed: nothing is to be done."""
+        view, history = state.view, self.history_of(state.lane.dataset)
+        return (
+            view is not None
+            and history is not None
+            and view.source.snapshots is history.snapshots  # the very ones: nothing was taken since
+            and not state.look_at_properties
+            and self.clock.monotonic() - state.looked_at < LOOK_SECONDS
+            and not rests_on_memory(view)
+        )
 
     def wake_all(self) -> None:
         """Let every lane look now, also those that wait after a failure."""
@@ -214,7 +226,9 @@ class Lanes:
             last, count = result.committed[-1], len(result.committed)
             self.tell(Event.LANE_COMMITTED, **lane, snapshot=last.name, count=count)
         for child, other in self.states.items():
-            if other.parent == uuid and not other.replica_exists:
+            # One that failed comes when it said, unless something new is there for it.
+            ready = not other.failures or result.committed
+            if other.parent == uuid and not other.replica_exists and ready:
                 self._ask(child)
 
     def _look_again(self, uuid: str | None) -> None:

@@ -41,6 +41,13 @@ def render_loss(
     return f"If this node died now, {'; '.join([*said, _since_ticks(groups)])}.{rest}"
 
 
+def render_unpaired(names: Sequence[str]) -> str:
+    """What follows the sentence where policies name targets that this node cannot reach."""
+    if not names:
+        return ""
+    return f" Not paired with {_names(names)}: nothing is sent there; `zr pair` joins two nodes."
+
+
 def _since_ticks(groups: Sequence[dict[str, Any]]) -> str:
     never = [f"{group['policy']}/{group['pool']}" for group in groups if _age(group) is None]
     if never:

@@ -36,6 +36,10 @@ class Manifests:
         """How many the target has not journalled yet."""
         return len(self._waiting)
 
+    def has_told(self, manifest: Manifest) -> bool:
+        """Whether the target has journalled this one."""
+        return not any(m.group == manifest.group and m.seq <= manifest.seq for m in self._waiting)
+
     def _tell_all(self) -> Engine[None]:
         # Only this job takes from the queue, and the agenda never runs it twice at a time.
         while self._waiting:

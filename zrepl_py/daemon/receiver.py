@@ -12,6 +12,7 @@ from zrepl_py.daemon.agenda import Agenda
 from zrepl_py.daemon.replicas import Known, Replicas
 from zrepl_py.errors import Passing
 from zrepl_py.model.observation import ReplicaView
+from zrepl_py.model.receipt import Receipt
 from zrepl_py.model.site import Manifest
 from zrepl_py.model.wire import Begin, Committed, LaneName
 
@@ -59,6 +60,10 @@ class Receiver:
     def store_manifest(self, source: str, manifest: Manifest) -> None:
         """See ReceiverPort."""
         self._agenda.run(self.replicas.store_manifest(source, manifest), self.replicas.ports)
+
+    def store_receipt(self, source: str, receipt: Receipt) -> None:
+        """See ReceiverPort."""
+        self._agenda.run(self.replicas.store_receipt(source, receipt), self.replicas.ports)
 
     def store_properties(self, source: str, lane: LaneName, properties: Mapping[str, str]) -> None:
         """See ReceiverPort."""

@@ -12,9 +12,10 @@ from typing import Any
 from zrepl_py.core.codec import decode, encode
 from zrepl_py.core.diff import newest_own
 from zrepl_py.core.retention import judge
-from zrepl_py.core.selection import select_datasets
+from zrepl_py.core.selection import is_selected
 from zrepl_py.engine.commands import Engine, ask
 from zrepl_py.engine.prune import Doom, prune
+from zrepl_py.engine.receipt import check_holding, journal_receipt
 from zrepl_py.engine.receive import (
     Place,
     Replica,
@@ -26,8 +27,10 @@ from zrepl_py.engine.receive import (
 )
 from zrepl_py.errors import Bug, Passing, Refused, ZrError
 from zrepl_py.events import Event
+from zrepl_py.model.history import History
 from zrepl_py.model.observation import ReplicaView
 from zrepl_py.model.policy import Keep, Limits, Policy
+from zrepl_py.model.receipt import Receipt
 from zrepl_py.model.site import Manifest
 from zrepl_py.model.wire import Begin, Committed, LaneName
 from zrepl_py.ports.journal import JournalPort
@@ -45,6 +48,8 @@ class Known:
     """The source's name of it."""
     replica: Replica | None = None
     """None: to be observed before it is believed."""
+    pruned: Replica | None = None
+    """What it was when nothing of it was to be destroyed."""
 
 
 class Replicas:
@@ -124,7 +129,7 @@ class Replicas:
         """See ReceiverPort.hold_base."""
         replica = yield from self._replica(known, lane)
         known.replica = None  # until it is known how this ends
-        known.replica = yield from hold_base(known.place, replica, guid)
+        known.replica = yield from hold_base(known.place, replica, lane.lane, guid)
 
     def store_manifest(self, source: str, manifest: Manifest) -> Engine[None]:
         """See ReceiverPort.store_manifest. Needs no turn."""
@@ -142,6 +147,28 @@ class Replicas:
         finally:
             self._writing.discard(key)
         self._told[key] = manifest.seq
+
+    def store_receipt(self, source: str, receipt: Receipt) -> Engine[None]:
+        """See ReceiverPort.store_receipt. Needs no turn: it looks, and remembers nothing of it."""
+        if receipt.source != source:
+            raise Refused("receipt-false", "A receipt is asked for by the node that it names.")
+        place = self._place(source)
+        for held in receipt.holdings:
+            known = self.lanes.get(held.lane)
+            replica = known.replica if known is not None and known.place == place else None
+            if replica is None:
+                replica = yield from observe_replica(place, held.lane, held.dataset)
+            yield from check_holding(replica.name, held)
+        yield from journal_receipt(receipt)
+
+    def histories_of(self, receipt: Receipt) -> Engine[dict[str, History]]:
+        """Lane → what this node has of it, by a look at the pool, for every holding."""
+        place = self._place(receipt.source)
+        seen = {}
+        for held in receipt.holdings:
+            replica = yield from observe_replica(place, held.lane, held.dataset)
+            seen[held.lane] = replica.view.history
+        return seen
 
     def store_properties(
         self, known: Known, lane: LaneName, properties: Mapping[str, str]
@@ -163,7 +190,7 @@ class Replicas:
 
     def _prune(self, known: Known) -> Engine[None]:
         policy = self._policy_of(known)
-        if policy is None or known.replica is None:
+        if policy is None or known.replica is None or known.replica is known.pruned:
             return
         name, view = known.replica.name, known.replica.view
         newest = newest_own(view.history)
@@ -177,25 +204,23 @@ class Replicas:
         verdicts = judge(view.history, keep, policy.limits, pins)
         doomed = tuple(v.snapshot for v in verdicts if not v.keep)
         if not doomed:
+            known.pruned = known.replica
             return
         doom = Doom(doomed, view.history, frozenset(pins))
-        outcomes = yield from prune({name: doom})
-        gone = {o.name for o in outcomes if o.destroyed or o.cause == "gone"}
-        kept = tuple(s for s in view.history.snapshots if f"{name}@{s.name}" not in gone)
+        pruned = yield from prune({name: doom})
+        gone = pruned.gone_of(name)
+        kept = tuple(s for s in view.history.snapshots if s.name not in gone)
         known.replica = replace(
             known.replica,
             view=replace(view, history=replace(view.history, snapshots=kept)),
             kept=known.replica.kept | ({s.guid for s in doomed} & {s.guid for s in kept}),
         )
-        left = [f"{o.name}: {o.cause}" for o in outcomes if not o.destroyed]
-        self._tell(Event.PRUNED, dataset=name, destroyed=len(gone), left=left[:5])
+        self._tell(Event.PRUNED, dataset=name, **pruned.told())
 
     def _policy_of(self, known: Known) -> Policy | None:
         source = known.place.source.name
         for policy in self._policies:
-            if policy.source == source and known.dataset in (
-                select_datasets(policy.selection, (known.dataset,)).names
-            ):
+            if policy.source == source and is_selected(policy.selection, known.dataset):
                 return policy
         return None
 

@@ -6,6 +6,7 @@ agenda, so it needs no lock (engine/commands.py).
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from zrepl_py.core.retention import join_pins, judge
@@ -22,11 +23,24 @@ from zrepl_py.model.names import Epoch, TickName, parse_tick
 from zrepl_py.model.policy import Keep, Policy
 from zrepl_py.model.site import Manifest, Node
 from zrepl_py.ports.clock import ClockPort
+from zrepl_py.ports.peer import PeerPort
 
 GroupKey = tuple[str, str]
 """(policy's name, pool)"""
 PRUNE_SECONDS = 60.0
 TOLD_AGAIN = 100
+
+
+@dataclass
+class Ticks:
+    """What became of the ticks of one group since the daemon's start, counted from 1."""
+
+    begun: int = 0
+    ended: int = 0
+    taken: int = 0
+    """Snapshots that the last one took."""
+    error: ZrError | None = None
+    """Why the last one took none."""
 
 
 class Source:
@@ -62,6 +76,7 @@ class Source:
         self.lanes = Lanes(node, ports, clock, waiting, tell, self.history_of, self._doubt)
         self.last_tick: dict[GroupKey, float] = {}
         """Group → monotonic moment of its last tick that succeeded."""
+        self.ticks: dict[GroupKey, Ticks] = {}
         self.manifests: dict[GroupKey, Manifest] = {}
         """Group → what its last tick said."""
         self._targets = {t.node.name: t for t in targets}
@@ -79,12 +94,31 @@ class Source:
         """Group → seconds between its ticks."""
         return {key: policy.every_seconds for key, policy in self.policies.items()}
 
+    @property
+    def unpaired(self) -> list[str]:
+        """Targets that a policy names and this node cannot reach: never paired, or unknown."""
+        named = {target for policy in self.policies.values() for target in policy.targets}
+        return sorted(named - self._targets.keys())
+
     def history_of(self, dataset: str) -> History | None:
         """The history of a member of any group, as it is known now."""
         for group in self.groups.values():
             if dataset in group.members:
                 return group.members[dataset].history
         return None
+
+    def look_again(self, keys: Iterable[GroupKey]) -> None:
+        """Observe these groups at their next tick, whatever is remembered."""
+        for key in keys:
+            self._scanned.pop(key, None)
+
+    def port_of(self, target: str) -> PeerPort:
+        """The way to a target, by name."""
+        return self._targets[target].port
+
+    def has_told(self, target: str, manifest: Manifest) -> bool:
+        """Whether the target has journalled this tick."""
+        return self._unsent[target].has_told(manifest)
 
     def _doubt(self, group: str) -> None:
         for key, known in self.groups.items():
@@ -97,20 +131,25 @@ class Source:
 
     def tick(self, key: GroupKey) -> Engine[None]:
         """One tick of a group: snapshot, wake its lanes, now and then prune; tells its errors."""
+        ticks = self.ticks.setdefault(key, Ticks())
+        ticks.begun += 1
         try:
             group = yield from self._known(key)
             result = (yield from self._take(group)) if group.members else None
             if result is not None:
                 self._remember(key, result)
             self.last_tick[key] = self._clock.monotonic()
+            ticks.error, ticks.taken = None, len(result.taken) if result is not None else 0
         except Bug:
             raise  # the agenda ends the daemon
         except ZrError as error:
+            ticks.error, ticks.taken = error, 0
             paused = error.reason == "low-space"
             event = Event.TICK_PAUSED if paused else Event.TICK_MISSED
             self._tell(event, group=key[0], pool=key[1], reason=error.reason, message=str(error))
             if not paused:
                 self._scanned.pop(key, None)
+        ticks.ended = ticks.begun
         if key in self.groups:
             self.lanes.wake(self.groups[key].name)
         if self._clock.monotonic() - self._pruned.get(key, -PRUNE_SECONDS) >= PRUNE_SECONDS:
@@ -161,25 +200,24 @@ class Source:
             return
         dooms = {n: d for n, m in group.members.items() if (d := self._doom(group, n, m))}
         try:
-            outcomes = yield from prune(dooms)
+            pruned = yield from prune(dooms)
         except Bug:
             raise
         except ZrError as error:
             self._scanned.pop(key, None)
             self._tell(Event.PRUNE_FAILED, group=key[0], reason=error.reason, message=str(error))
             return
-        gone = {o.name for o in outcomes if o.destroyed or o.cause == "gone"}
         group = self.groups[key]
         changes = {}
         for name, doom in dooms.items():
             if name not in group.members:
                 continue  # observed again meanwhile, and it is gone
-            guids = {s.guid for s in doom.snapshots if f"{name}@{s.name}" in gone}
+            gone = pruned.gone_of(name)
+            guids = {s.guid for s in doom.snapshots if s.name in gone}
             changes[name] = group.members[name].without(guids)
         self.groups[key] = group.updated(changes)
-        left = [f"{o.name}: {o.cause}" for o in outcomes if not o.destroyed]
-        if outcomes:
-            self._tell(Event.PRUNED, group=key[0], destroyed=len(gone), left=left[:5])
+        if pruned.outcomes:
+            self._tell(Event.PRUNED, group=key[0], **pruned.told())
 
     def _doom(self, group: Group, name: str, member: Member) -> Doom | None:
         lanes = self.lanes.of_dataset(name)

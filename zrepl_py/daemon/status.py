@@ -7,9 +7,11 @@ from typing import Any
 from zrepl_py import __version__
 from zrepl_py.core.diff import explain_conflict, newest_own
 from zrepl_py.daemon.lanes import LaneState
-from zrepl_py.daemon.loss import render_loss
+from zrepl_py.daemon.loss import render_loss, render_unpaired
+from zrepl_py.daemon.progress import Progress
 from zrepl_py.daemon.replicas import Replicas
-from zrepl_py.daemon.source import GroupKey, Source
+from zrepl_py.daemon.source import GroupKey, Source, Ticks
+from zrepl_py.errors import ZrError
 from zrepl_py.model.history import EMPTY, History, Snapshot
 from zrepl_py.model.names import parse_tick
 from zrepl_py.model.site import Node
@@ -18,7 +20,9 @@ from zrepl_py.ports.clock import ClockPort
 FORMAT = 1
 
 
-def describe(node: Node, source: Source, replicas: Replicas, clock: ClockPort) -> dict[str, Any]:
+def describe(
+    node: Node, source: Source, replicas: Replicas, clock: ClockPort, progress: Progress
+) -> dict[str, Any]:
     """The answer to `zr status --json` (docs/reference/status.md)."""
     now, monotonic = clock.now(), clock.monotonic()
     groups = [
@@ -33,10 +37,12 @@ def describe(node: Node, source: Source, replicas: Replicas, clock: ClockPort) -
             "tick_age_seconds": round(monotonic - source.last_tick[key], 1)
             if key in source.last_tick
             else None,
+            "timezone": policy.timezone,
+            **_describe_ticks(source.ticks.get(key, Ticks())),
         }
         for key, policy in source.policies.items()
     ]
-    lanes = [_describe_lane(source, state, now) for state in source.lanes.states.values()]
+    lanes = [_describe_lane(source, state, now, progress) for state in source.lanes.states.values()]
     kept = [
         {
             "dataset": known.dataset,
@@ -45,6 +51,7 @@ def describe(node: Node, source: Source, replicas: Replicas, clock: ClockPort) -
             "newest": newest.name
             if known.replica and (newest := newest_own(known.replica.view.history))
             else None,
+            "proof": None,
         }
         for known in replicas.lanes.values()
     ]
@@ -55,11 +62,13 @@ def describe(node: Node, source: Source, replicas: Replicas, clock: ClockPort) -
         "version": __version__,
         "node": node.name,
         "uuid": node.uuid,
-        "sentence": render_loss(lanes, groups, sorted(members - sent)),
+        "sentence": render_loss(lanes, groups, sorted(members - sent))
+        + render_unpaired(source.unpaired),
         "groups": groups,
         "lanes": lanes,
         "replicas": kept,
         "unsent": sorted(members - sent),
+        "unpaired": source.unpaired,
     }
 
 
@@ -67,7 +76,23 @@ def _members(source: Source, key: GroupKey) -> list[str]:
     return sorted(source.groups[key].members) if key in source.groups else []
 
 
-def _describe_lane(source: Source, state: LaneState, now: float) -> dict[str, Any]:
+def _describe_ticks(ticks: Ticks) -> dict[str, Any]:
+    return {
+        "ticks_ended": ticks.ended,
+        "taken": ticks.taken,
+        "error": _describe_error(ticks.error),
+    }
+
+
+def _describe_error(error: ZrError | None) -> dict[str, str] | None:
+    if error is None:
+        return None
+    return {"kind": type(error).__name__, "reason": error.reason, "message": str(error)}
+
+
+def _describe_lane(
+    source: Source, state: LaneState, now: float, progress: Progress
+) -> dict[str, Any]:
     history = source.history_of(state.lane.dataset) or EMPTY
     newest, committed = newest_own(history), state.committed
     word = _judge_lane(state, newest)
@@ -82,12 +107,12 @@ def _describe_lane(source: Source, state: LaneState, now: float) -> dict[str, An
         "state": word,
         "in_sync": word == "in-sync",
         "lag_seconds": max(0, round(now - tick.at)) if tick else (0 if word == "in-sync" else None),
+        "proof": None,  # nothing proves a copy yet but a drill, and there are none
         "transfers": state.transfers,
+        "sent_bytes": progress.sent_bytes(state.lane.uuid),
         "failures": state.failures,
         "conflict": explain_conflict(state.conflict) if state.conflict else None,
-        "error": {"reason": state.error.reason, "message": str(state.error)}
-        if state.error
-        else None,
+        "error": _describe_error(state.error),
     }
 
 

@@ -7,6 +7,7 @@ performs it (engine never does) and sends the outcome back, or throws the port's
 from collections.abc import Callable, Generator, Hashable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 P = ParamSpec("P")
@@ -35,9 +36,15 @@ def ask(
     verb: Callable[Concatenate[Any, P], T], *args: P.args, **kwargs: P.kwargs
 ) -> Generator[Command, Any, T]:
     """Yield one command and return its outcome."""
-    port, name = verb.__qualname__.split(".")
-    outcome: T = yield Command(port, name, args, dict(kwargs))
+    port, name = _name_of(verb)
+    outcome: T = yield Command(port, name, args, kwargs)
     return outcome
+
+
+@cache  # one entry per verb
+def _name_of(verb: Callable[..., Any]) -> tuple[str, str]:
+    port, name = verb.__qualname__.split(".")
+    return port, name
 
 
 class Agenda(Protocol):

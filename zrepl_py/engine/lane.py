@@ -85,8 +85,9 @@ def replicate_lane(
         try:
             createtxg = yield from perform_step(lane, view, step)
         except (Standing, Refused) as error:
-            # Retention or a person took a snapshot while the plan ran: plan what is left.
-            gone = error.reason == "snapshot-missing" and isinstance(step, Hold)
+            # Retention or a person took a snapshot while the plan ran, or since what is remembered
+            # (`zfs promote` of a clone moves them): plan what is left.
+            gone = error.reason == "snapshot-missing" and (isinstance(step, Hold) or not fresh)
             # A refusal of what was planned from memory: look what is the matter.
             stale = isinstance(error, Refused) and not fresh
             if not (gone or stale):

@@ -7,6 +7,7 @@ observed stays. ZFS then compares the guid in the very txg of the destroy.
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from zrepl_py.engine.commands import Engine, ask
 from zrepl_py.errors import Bug
@@ -16,6 +17,7 @@ from zrepl_py.model.observation import DestroyOutcome
 from zrepl_py.ports.zfs import ZfsPort
 
 BATCH = 100
+LEFT_TOLD = 5
 
 
 def check_destroy(snapshot: Snapshot, observed: History, pinned: Collection[int]) -> None:
@@ -42,8 +44,26 @@ class Doom:
     pinned: frozenset[int]
 
 
-def prune(dooms: Mapping[str, Doom]) -> Engine[list[DestroyOutcome]]:
-    """Destroy, oldest first, in batches that span datasets of one pool; what became of each."""
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What became of all of it."""
+
+    outcomes: tuple[DestroyOutcome, ...]
+
+    def gone_of(self, dataset: str) -> frozenset[str]:
+        """Names of the snapshots of `dataset` that are not there any more, without `dataset@`."""
+        gone = (o.name.partition("@") for o in self.outcomes if o.destroyed or o.cause == "gone")
+        return frozenset(name for where, _, name in gone if where == dataset)
+
+    def told(self) -> dict[str, Any]:
+        """The fields of the event `pruned`; the first few of what was left, and why."""
+        left = [f"{o.name}: {o.cause}" for o in self.outcomes if not o.destroyed]
+        gone = sum(o.destroyed or o.cause == "gone" for o in self.outcomes)
+        return {"destroyed": gone, "left": left[:LEFT_TOLD]}
+
+
+def prune(dooms: Mapping[str, Doom]) -> Engine[Pruned]:
+    """Destroy, oldest first, in batches that span datasets of one pool."""
     doomed: list[tuple[Snapshot, str]] = []
     for dataset, doom in dooms.items():
         for snapshot in doom.snapshots:
@@ -57,4 +77,4 @@ def prune(dooms: Mapping[str, Doom]) -> Engine[list[DestroyOutcome]]:
             for snapshot, dataset in doomed[start : start + BATCH]
         }
         outcomes += yield from ask(ZfsPort.destroy_snapshots, batch)
-    return outcomes
+    return Pruned(tuple(outcomes))

@@ -104,11 +104,12 @@ def _observe_held(place: Place, name: str, history: History) -> Engine[frozenset
     return frozenset(guids[snapshot] for snapshot, tags in holds.items() if tag in tags)
 
 
-def hold_base(place: Place, replica: Replica, guid: int) -> Engine[Replica]:
+def hold_base(place: Place, replica: Replica, lane: str, guid: int) -> Engine[Replica]:
     """Hold the snapshot that the source calls the last common one, and our newest; release others.
 
-    The newest too: where the sides have diverged, it may be the only copy of what it has.
-    Errors: Standing(snapshot-missing).
+    The newest too: where the sides have diverged, it may be the only copy of what it has. That both
+    have one proves whose replica it is: one that a crash left unmarked is marked, before the hold,
+    for its children wait for the mark. Errors: Standing(snapshot-missing).
     """
     history, held = replica.view.history, replica.view.held
     newest = newest_own(history)
@@ -120,11 +121,13 @@ def hold_base(place: Place, replica: Replica, guid: int) -> Engine[Replica]:
             "Nothing is to be done: both sides are looked at again.",
         )
     tag = render_hold(place.source.short)
+    if not replica.marked:
+        yield from ask(ZfsPort.set_user_properties, replica.name, {LANE_PROPERTY: lane})
     if wanted - held:
         yield from ask(ZfsPort.hold, _names(replica, wanted - held), tag)
     if held - wanted:
         yield from ask(ZfsPort.release, _names(replica, held - wanted), tag)
-    return replace(replica, view=replace(replica.view, held=wanted))
+    return replace(replica, view=replace(replica.view, held=wanted), marked=True)
 
 
 def _names(replica: Replica, guids: frozenset[int]) -> tuple[str, ...]:

@@ -5,7 +5,6 @@ is for people. A History cannot be built out of order or with a guid twice among
 """
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 from zrepl_py.errors import Bug
 
@@ -40,7 +39,7 @@ class History:
 
     def __post_init__(self) -> None:
         txgs = [s.createtxg for s in self.snapshots]
-        if any(a >= b for a, b in pairwise(txgs)):
+        if len(set(txgs)) != len(txgs) or sorted(txgs) != txgs:
             raise Bug("history-order", "Snapshots of a history are not in order of createtxg.")
         if len({s.guid for s in self.snapshots}) != len(self.snapshots):
             raise Bug("history-guid", "A guid appears twice in a history.")
@@ -52,7 +51,10 @@ class History:
 
     def snapshot(self, guid: int) -> Snapshot | None:
         """The snapshot with this guid, or None."""
-        return next((s for s in self.snapshots if s.guid == guid), None)
+        for snapshot in reversed(self.snapshots):  # mostly one of the newest is meant
+            if snapshot.guid == guid:
+                return snapshot
+        return None
 
     def bookmark(self, guid: int) -> Bookmark | None:
         """The first bookmark with this guid, or None."""

@@ -18,6 +18,8 @@ MAX_NAME_BYTES = 255
 ROOM_BYTES = 41
 """What a snapshot's name takes, with its @: enough for 99 promotions and 100 million ticks."""
 OWN_PREFIX = "zr_"
+SCRATCH_PREFIX = "zr-restore-"
+"""Begins the name of a dataset that lives only for one restore; it is never protected."""
 _COMPONENT = re.compile(r"[A-Za-z0-9_.: -]+\Z")
 _SNAPSHOT = re.compile(r"zr_(\d{1,10})-([0-9a-f]{8})_(\d{1,12})_(\d{8}T\d{6}Z)\Z")
 _CURSOR = re.compile(r"zr_cursor_([0-9a-f]{8})_([0-9a-f]{16})\Z")
@@ -100,7 +102,8 @@ def check_dataset_name(name: str) -> str:
 
     `@`, `#`, `%`, empty components, `.` and `..` are not names; neither is anything too long.
     """
-    if len(name.encode()) > MAX_NAME_BYTES:
+    # What was typed need not be text; the components below refuse that.
+    if len(name.encode(errors="surrogateescape")) > MAX_NAME_BYTES:
         raise Refused("bad-name", f"The dataset name {name[:60]!r}… is longer than 255 bytes.")
     for component in name.split("/"):
         if not _COMPONENT.match(component) or component in (".", ".."):

@@ -2,6 +2,7 @@
 
 import uuid
 from dataclasses import dataclass
+from functools import lru_cache
 
 _LANES = uuid.UUID("6f0d7c3e-2a0b-5c55-9d3c-7a7265706c79")
 
@@ -34,6 +35,7 @@ class Lane:
     """uuid of the lane of the nearest dataset above it that is sent too; see wire.Begin."""
 
 
+@lru_cache(maxsize=4096)
 def lane_uuid(source_node: str, dataset_guid: int, target_node: str) -> str:
     """Derived, so that no state can be lost: uuid5 of (source, dataset's guid, target)."""
     return str(uuid.uuid5(_LANES, f"{source_node}/{dataset_guid:016x}/{target_node}"))

@@ -9,6 +9,7 @@ replica lives.
 from dataclasses import dataclass, field
 
 from zrepl_py.model.observation import ReplicaView
+from zrepl_py.model.receipt import Receipt
 from zrepl_py.model.site import Manifest
 
 PROTOCOL = 1
@@ -28,7 +29,7 @@ class Hello:
     boot: str
     """A nonce made when the daemon started: a changed one means the peer has forgotten."""
     stream_flags: tuple[str, ...] = ("large_blocks", "compress")
-    features: tuple[str, ...] = ("zstd",)
+    features: tuple[str, ...] = ("zstd", "fetch")
     groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Policy name → names of its target nodes, as configured on this side."""
     authority: str = "manual"
@@ -81,7 +82,14 @@ class TellProperties:
     properties: dict[str, str]
 
 
-Call = AskReplica | AskAbort | AskHold | TellManifest | TellProperties
+@dataclass(frozen=True, slots=True)
+class TellReceipt:
+    """Call: look whether you have all of this; if so, journal it. Answered when it is durable."""
+
+    receipt: Receipt
+
+
+Call = AskReplica | AskAbort | AskHold | TellManifest | TellProperties | TellReceipt
 
 
 @dataclass(frozen=True, slots=True)

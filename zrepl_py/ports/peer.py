@@ -18,6 +18,7 @@ from typing import Protocol
 
 from zrepl_py.model.observation import ReplicaView
 from zrepl_py.model.plan import Resume, SendFull, SendIncrement
+from zrepl_py.model.receipt import Receipt
 from zrepl_py.model.site import Lane, Manifest
 from zrepl_py.model.wire import Begin, Committed, LaneName
 
@@ -43,6 +44,11 @@ class PeerPort(Protocol):
     def tell_manifest(self, manifest: Manifest) -> None:
         """Returns when the target has journalled it."""
 
+    def tell_receipt(self, receipt: Receipt) -> None:
+        """Returns when the target has looked that it has all of it, and journalled it.
+
+        Refused(receipt-false) where it has not."""
+
     def tell_properties(self, lane: Lane, properties: Mapping[str, str]) -> None:
         """Returns when the target has stored them as `zr:orig:*`, and removed those not named."""
 
@@ -64,6 +70,9 @@ class ReceiverPort(Protocol):
 
     def store_manifest(self, source: str, manifest: Manifest) -> None:
         """Journal it, durably."""
+
+    def store_receipt(self, source: str, receipt: Receipt) -> None:
+        """See PeerPort.tell_receipt."""
 
     def store_properties(self, source: str, lane: LaneName, properties: Mapping[str, str]) -> None:
         """See PeerPort.tell_properties."""

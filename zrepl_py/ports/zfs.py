@@ -71,7 +71,9 @@ class ZfsPort(Protocol):
         the very txg in which the others are taken, so every write() that returned before the call
         is seen. All-or-nothing up to errors of the pool itself: all checks run before the first
         snapshot. Where the named snapshot is gone, the dataset counts as changed.
-        Errors: dataset-missing (names it; nothing was taken), snapshot-exists, no-space, quota.
+        Errors: dataset-missing (names it; nothing was taken), snapshot-exists, no-space, quota,
+        busy (a dataset is nothing but a first partial receive, anybody's; nothing was taken).
+        Of several, that of the first dataset by name.
         """
 
     def hold(self, snapshots: Sequence[str], tag: str) -> None:
@@ -86,14 +88,16 @@ class ZfsPort(Protocol):
     def bookmark(self, source: str, bookmark: str) -> None:
         """`tank/a@s` or `tank/a#b` → `tank/a#c`. The same one existing already is no error.
 
+        In another dataset only where that is a clone of it, else zfs-failed.
         Errors: snapshot-missing, snapshot-exists (another version has that bookmark's name).
         """
 
     def destroy_snapshots(self, snapshots: Mapping[str, int]) -> list[DestroyOutcome]:
         """`{"tank/a@s": guid}`: destroy each whose guid is still that one, in one txg.
 
-        Compares and destroys in the same txg. Held, cloned, missing or different ones are left
-        alone and reported. Only names made by zr (`@zr_…`) are accepted: else Bug(foreign-destroy).
+        Compares and destroys in the same txg. Held, cloned (also: the base of a partial receive),
+        missing or different ones are left alone and reported. Only names made by zr (`@zr_…`) are
+        accepted: else Bug(foreign-destroy).
         """
 
     def destroy_bookmarks(self, bookmarks: Mapping[str, int]) -> list[DestroyOutcome]:
@@ -116,8 +120,9 @@ class ZfsPort(Protocol):
         Resumable, never forced, unmounted. Before anything is written the BEGIN record is compared
         with what is expected (a single stream, `to_guid`, `from_guid` or 0, raw or not): a
         mismatch is Refused(unexpected-stream). Errors: Passing(stream-cut), with what arrived kept
-        for resuming; Corrupt(stream-damaged); Refused(target-modified) where the replica was
-        changed; Refused(target-exists); Refused(base-mismatch); no-space; quota; key-missing.
+        for resuming, if a record came behind BEGIN; Corrupt(stream-damaged);
+        Refused(target-modified) where the replica was changed, at the end too, and then the partial
+        receive stays; Refused(target-exists); Refused(base-mismatch); no-space; quota; key-missing.
         """
 
     def abort_receive(self, dataset: str, to_guid: int) -> None:

@@ -26,6 +26,8 @@ class ModelJournal:
         self._mutex = threading.Lock()
         self._synced: list[bytes] = []
         self._unsynced: list[bytes] = []
+        self._parsed: dict[bytes, Line] = {}
+        """Lines that were read before: they never change."""
         self._lose_power_at: int | None = None
         self._prev = NO_HASH
 
@@ -46,7 +48,7 @@ class ModelJournal:
     def records(self, kind: str | None = None) -> Iterator[Mapping[str, Json]]:
         """See JournalPort."""
         with self._mutex:
-            lines = [_parse(line) for line in self._synced + self._unsynced]
+            lines = [self._parse(line) for line in self._synced + self._unsynced]
         for line in lines:
             if kind is None or line.kind == kind:
                 yield line.record()
@@ -61,12 +63,14 @@ class ModelJournal:
             self._synced += self._unsynced[:keep_unsynced]
             self._unsynced = []
             self._lose_power_at = None
-            self._prev = _parse(self._synced[-1]).hash if self._synced else NO_HASH
+            self._prev = self._parse(self._synced[-1]).hash if self._synced else NO_HASH
+
+    def _parse(self, line: bytes) -> Line:
+        known = self._parsed.get(line)
+        if known is None:
+            known = self._parsed[line] = parse_line(line.removesuffix(b"\n"), None)
+        return known
 
     def _sync(self) -> None:
         self._synced += self._unsynced
         self._unsynced = []
-
-
-def _parse(line: bytes) -> Line:
-    return parse_line(line.removesuffix(b"\n"), None)

@@ -13,12 +13,13 @@ from contextlib import contextmanager
 from zrepl_py.adapters.zfs.names import check_length, check_own, dataset_of, one_pool
 from zrepl_py.adapters.zfs.placeholder import PLACEHOLDER_WORDS, missing_ancestors
 from zrepl_py.adapters.zfs.programs import render_property_arguments
-from zrepl_py.adapters.zfs.translate import judge_errno
+from zrepl_py.adapters.zfs.translate import WRONG_PARENT, judge_errno
 from zrepl_py.model.history import Bookmark, History, Snapshot, history_of
 from zrepl_py.model.names import check_dataset_name
 from zrepl_py.model.observation import (
     Dataset,
     DestroyOutcome,
+    Kind,
     PoolView,
     ResumePoint,
     SnapshotOutcome,
@@ -27,10 +28,11 @@ from zrepl_py.model.observation import (
 )
 from zrepl_py.model.properties import CARRIED
 from zrepl_py.testing.model_zfs_receive import receive_into
+from zrepl_py.testing.model_zfs_send import base_of, order_of
 from zrepl_py.testing.model_zfs_state import Mark, ModelDataset, ModelPool, ModelPools, Version
-from zrepl_py.testing.model_zfs_streams import FromBytes, Order, ReadExactly, cut, render_stream
+from zrepl_py.testing.model_zfs_streams import FromBytes, FromPipe, Order, cut, render_stream
 
-_ENOENT, _EAGAIN, _EACCES, _EEXIST, _EXDEV, _ENOSPC = 2, 11, 13, 17, 18, 28
+_ENOENT, _EAGAIN, _EACCES, _EBUSY, _EEXIST, _EINVAL, _ENOSPC = 2, 11, 13, 16, 17, 22, 28
 
 
 class ModelZfs:
@@ -60,9 +62,10 @@ class ModelZfs:
         """See the port."""
         with self.pools.lock:
             self._dataset(root)
-            everything = self._pool(root).datasets
-            below = [n for n in everything if n == root or n.startswith(root + "/")]
-            return [self._view(everything[name]) for name in sorted(below)]
+            everything, prefix = self._pool(root).datasets, root + "/"
+            below = [n for n in everything if n == root or n.startswith(prefix)]
+            said = any("compression" in d.local for d in everything.values())
+            return [self._view(everything[name], said) for name in sorted(below)]
 
     def observe_history(self, dataset: str) -> History:
         """See the port."""
@@ -99,8 +102,17 @@ class ModelZfs:
         """See the port."""
         with self.pools.lock:
             self._check_usable(*snapshots)
-            found = {name: self.pools.version(name) for name in snapshots}
-            return {name: frozenset(v.holds) for name, v in found.items() if v}
+            there: dict[str, dict[str, Version]] = {}
+            for dataset in {dataset_of(name) for name in snapshots}:
+                known = self.pools.find(dataset)
+                there[dataset] = {v.name: v for v in known.snapshots} if known else {}
+            found = {}
+            for name in snapshots:
+                dataset, _, short = name.partition("@")
+                version = there[dataset].get(short)
+                if version is not None:
+                    found[name] = frozenset(version.holds)
+            return found
 
     def observe_properties(self, dataset: str) -> dict[str, str]:
         """See the port."""
@@ -121,10 +133,7 @@ class ModelZfs:
         with self.pools.lock:
             pool = self._pool(pool_name)
             self._check_usable(pool_name)
-            changed = [n for n in sorted(datasets) if self._changed(n, datasets[n])]
-            for dataset in changed:
-                if self._dataset(dataset).snapshot(name):
-                    raise judge_errno("snapshot", _EEXIST, f"{dataset}@{name}")
+            changed = [n for n in sorted(datasets) if self._must_take(n, datasets[n], name)]
             if changed and pool.used_bytes() >= pool.size_bytes:
                 raise judge_errno("snapshot", _ENOSPC, pool_name)
             txg = pool.sync()
@@ -134,10 +143,16 @@ class ModelZfs:
                 outcomes[dataset] = Taken(made.guid, made.createtxg, made.created_at)
             return outcomes
 
-    def _changed(self, dataset: str, last: str | None) -> bool:
+    def _must_take(self, dataset: str, last: str | None, name: str) -> bool:
         found = self._dataset(dataset)
         base = found.snapshot(last) if last else None
-        return base is None or found.changed_txg > base.createtxg
+        if base is not None and found.changed_txg <= base.createtxg:
+            return False
+        if found.incomplete:
+            raise judge_errno("snapshot", _EBUSY, f"{dataset}@{name}")
+        if found.snapshot(name):
+            raise judge_errno("snapshot", _EEXIST, f"{dataset}@{name}")
+        return True
 
     def hold(self, snapshots: Sequence[str], tag: str) -> None:
         """See the port."""
@@ -165,10 +180,12 @@ class ModelZfs:
         check_length(bookmark)
         with self.pools.lock:
             self._check_usable(bookmark)
-            base = self._base(source)
-            if base is None or dataset_of(source) != dataset_of(bookmark):
+            base = base_of(self.pools, source)
+            if base is None or self.pools.find(dataset_of(bookmark)) is None:
                 raise judge_errno("bookmark", _ENOENT, source)
             found = self._dataset(dataset_of(bookmark))
+            if dataset_of(source) != found.name and not self.pools.descends(found, base.guid):
+                raise judge_errno("bookmark", _EINVAL, source)
             name = bookmark.partition("#")[2]
             existing = found.bookmarks.get(name)
             if existing is not None and existing.guid != base.guid:
@@ -196,6 +213,9 @@ class ModelZfs:
             return "other-guid"
         if version.holds:
             return "held"
+        found = self.pools.find(dataset_of(name))
+        if found and found.partial and found.partial.from_guid == guid:
+            return "cloned"  # by the partial receive
         return "busy" if version.sends else "cloned" if version.clones else ""
 
     def destroy_bookmarks(self, bookmarks: Mapping[str, int]) -> list[DestroyOutcome]:
@@ -253,28 +273,7 @@ class ModelZfs:
     ) -> Order:
         with self.pools.lock:
             self._check_usable(snapshot)
-            version = self.pools.version(snapshot)
-            if version is None:
-                raise judge_errno("send", _ENOENT, snapshot)
-            found = self._dataset(dataset_of(snapshot))
-            if found.encrypted and not raw and not found.key_loaded:
-                raise judge_errno("send", _EACCES, snapshot)
-            start = self._base(base) if base is not None else None
-            if base is not None and start is None:
-                raise judge_errno("send", _ENOENT, base)
-            if start is not None and (
-                dataset_of(base or "") != found.name or start.createtxg >= version.createtxg
-            ):
-                raise judge_errno("send", _EXDEV, snapshot)
-            return Order(
-                to=version,
-                whole_name=snapshot,
-                kind=found.kind,
-                base_guid=start.guid if start else 0,
-                base_txg=start.createtxg if start else 0,
-                raw=raw and found.encrypted,
-                resume=resume,
-            )
+            return order_of(self.pools, snapshot, base, raw=raw, resume=resume)
 
     def receive(self, snapshot: str, *, fd: int, to_guid: int, from_guid: int, raw: bool) -> None:
         """See the port."""
@@ -282,7 +281,7 @@ class ModelZfs:
             receive_into(
                 self.pools,
                 snapshot,
-                _FromPipe(fd),
+                FromPipe(fd),
                 to_guid=to_guid,
                 from_guid=from_guid,
                 raw=raw,
@@ -322,6 +321,11 @@ class ModelZfs:
             self._check_usable(dataset)
             exists: Callable[[str], bool] = lambda n: self.pools.find(n) is not None  # noqa: E731
             for name in missing_ancestors(dataset, exists):
+                above = self.pools.find(name.rpartition("/")[0])
+                if above is not None and above.kind is Kind.VOLUME:
+                    raise judge_errno("create", WRONG_PARENT, name)
+                if above is not None and not above.key_loaded:
+                    raise judge_errno("create", _EACCES, name)
                 self.pools.make_dataset(name, mounted=False, properties=PLACEHOLDER_WORDS)
 
     def set_user_properties(self, dataset: str, values: Mapping[str, str]) -> None:
@@ -336,8 +340,11 @@ class ModelZfs:
 
     # Looking things up.
 
-    def _view(self, dataset: ModelDataset) -> Dataset:
-        above = [d.local.get("compression") for d in self.pools.ancestors(dataset.name)]
+    def _view(self, dataset: ModelDataset, said: bool) -> Dataset:
+        """`said`: compression is set somewhere."""
+        above = [
+            d.local.get("compression") for d in (self.pools.ancestors(dataset.name) if said else ())
+        ]
         return Dataset(
             name=dataset.name,
             guid=dataset.guid,
@@ -362,29 +369,11 @@ class ModelZfs:
             raise judge_errno("property", _ENOENT, name)
         return found
 
-    def _base(self, name: str) -> Version | Mark | None:
-        if "#" in name:
-            found = self.pools.find(dataset_of(name))
-            return found.bookmarks.get(name.partition("#")[2]) if found else None
-        return self.pools.version(name)
-
     def _check_usable(self, *names: str) -> None:
         """A suspended pool answers nothing but its health."""
+        if all(pool.health != "SUSPENDED" for pool in self.pools.pools.values()):
+            return
         for name in names:
             pool = self.pools.pool_of(name)
             if pool is not None and pool.health == "SUSPENDED":
                 raise judge_errno("program", _EAGAIN, pool.name)
-
-
-class _FromPipe(ReadExactly):
-    def __init__(self, fd: int) -> None:
-        self._fd = fd
-
-    def __call__(self, size: int) -> bytes:
-        buffer = bytearray()
-        while len(buffer) < size:
-            piece = os.read(self._fd, size - len(buffer))
-            if not piece:
-                raise cut()
-            buffer += piece
-        return bytes(buffer)

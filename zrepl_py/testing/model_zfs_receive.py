@@ -6,7 +6,7 @@ Mirrors dmu_recv.c of OpenZFS 2.3.9 as far as the port's contract can tell the d
 import json
 
 from zrepl_py.adapters.zfs.begin import Begin, check_begin
-from zrepl_py.adapters.zfs.translate import judge_errno
+from zrepl_py.adapters.zfs.translate import WRONG_PARENT, judge_errno
 from zrepl_py.model.observation import Kind
 from zrepl_py.testing.model_zfs_state import File, Files, ModelDataset, ModelPools, Partial, Version
 from zrepl_py.testing.model_zfs_streams import (
@@ -30,22 +30,29 @@ def receive_into(
     reader = StreamReader(read)
     begin = reader.begin()
     check_begin(begin, to_guid=to_guid, from_guid=from_guid, raw=raw)
+    if begin.resuming:
+        with pools.lock:
+            _check_continues(pools.find(snapshot.partition("@")[0]), snapshot, begin)
+    whole = begin.resuming or begin.raw
+    if whole:  # such a BEGIN has a payload; it and the head behind it are read before any check
+        reader.look_ahead()
     with pools.lock:
         target = _admit(pools, snapshot, begin)
         target.receiving = True
-    committed = False
     try:
+        if not whole:
+            reader.look_ahead()
+            whole = True
         for record in reader.records():
             with pools.lock:
                 _apply(pools, target, record)
                 if record.kind == END:
                     _commit(pools, target, snapshot, begin)
-                    committed = True
     finally:
         with pools.lock:
             target.receiving = False
-            if not committed:
-                _keep_or_forget(pools, target)
+            if not whole:
+                _forget(pools, target)
 
 
 def _admit(pools: ModelPools, snapshot: str, begin: Begin) -> ModelDataset:
@@ -60,6 +67,8 @@ def _admit(pools: ModelPools, snapshot: str, begin: Begin) -> ModelDataset:
         raise judge_errno("receive", _ENOENT, snapshot)
     if pool.health == "SUSPENDED":
         raise judge_errno("receive", _EAGAIN, snapshot)
+    if target is not None and target.encrypted and not begin.raw and not target.key_loaded:
+        raise judge_errno("receive", _EACCES, snapshot)
     if target is not None and (target.receiving or (target.partial)):
         raise judge_errno("receive", _EBUSY, snapshot)
     if target is not None:
@@ -67,18 +76,24 @@ def _admit(pools: ModelPools, snapshot: str, begin: Begin) -> ModelDataset:
     else:
         kind = KIND_OF[begin.objset_type]
         if parent is not None and parent.kind is Kind.VOLUME:
-            raise judge_errno("receive", 1033, snapshot)
+            raise judge_errno("receive", WRONG_PARENT, snapshot)
         target = pools.make_dataset(name, kind, encrypted=begin.raw, mounted=False)
         target.incomplete, target.key_loaded = True, not begin.raw
     target.partial = Partial(begin.to_guid, begin.from_guid, begin.raw)
     return target
 
 
-def _admit_resumed(target: ModelDataset | None, snapshot: str, begin: Begin) -> ModelDataset:
+def _check_continues(target: ModelDataset | None, snapshot: str, begin: Begin) -> ModelDataset:
+    """As the adapters do before they hand the stream over."""
     partial = target.partial if target else None
     wanted = (begin.to_guid, begin.from_guid)
     if target is None or partial is None or (partial.to_guid, partial.from_guid) != wanted:
         raise judge_errno("receive", _ENODEV, snapshot)
+    return target
+
+
+def _admit_resumed(found: ModelDataset | None, snapshot: str, begin: Begin) -> ModelDataset:
+    target = _check_continues(found, snapshot, begin)
     if target.receiving:
         raise judge_errno("receive", _EBUSY, snapshot)
     return target
@@ -94,8 +109,6 @@ def _admit_existing(target: ModelDataset, snapshot: str, version: str, begin: Be
         raise judge_errno("receive", _ENODEV, snapshot)
     if target.changed_txg > base.createtxg or (begin.raw and base is not target.snapshots[-1]):
         raise judge_errno("receive", _ETXTBSY, snapshot)
-    if target.encrypted and not begin.raw and not target.key_loaded:
-        raise judge_errno("receive", _EACCES, snapshot)
 
 
 def _apply(pools: ModelPools, target: ModelDataset, record: Record) -> None:
@@ -104,6 +117,7 @@ def _apply(pools: ModelPools, target: ModelDataset, record: Record) -> None:
         raise damaged("the partial receive is gone")
     if record.kind == NAMES:
         listed = json.loads(record.payload)
+        partial.listed = True
         partial.names = [entry[0] for entry in listed]
         partial.sizes = [entry[1] for entry in listed]
         partial.modes = [entry[2] for entry in listed]
@@ -143,8 +157,30 @@ def _commit(pools: ModelPools, target: ModelDataset, snapshot: str, begin: Begin
     partial = target.partial
     if partial is None:
         raise damaged("the partial receive is gone")
+    name = snapshot.partition("@")[2]
+    if not target.incomplete:
+        _check_swap(target, snapshot, name, begin)
     pool = pools.pools[target.name.split("/")[0]]
     txg = pool.sync()
+    if partial.listed or not begin.from_guid:
+        target.files, target.changed_txg = _files_of(partial, target, txg), txg
+    changed = target.changed_txg
+    target.snapshots.append(
+        Version(name, begin.to_guid, txg, begin.created_at, target.files, changed)
+    )
+    target.partial, target.incomplete = None, False
+
+
+def _check_swap(target: ModelDataset, snapshot: str, name: str, begin: Begin) -> None:
+    """What may have happened since the partial receive began; it stays then."""
+    base = next((v for v in target.snapshots if v.guid == begin.from_guid), None)
+    if base is None or target.changed_txg > base.createtxg:
+        raise judge_errno("receive", _ETXTBSY, snapshot)
+    if target.snapshot(name):
+        raise judge_errno("receive", _EEXIST, snapshot)
+
+
+def _files_of(partial: Partial, target: ModelDataset, txg: int) -> Files:
     files: Files = {}
     for number, name in enumerate(partial.names, 1):
         if partial.sent[number - 1]:
@@ -156,17 +192,11 @@ def _commit(pools: ModelPools, target: ModelDataset, snapshot: str, begin: Begin
             files[name] = target.files[name]
         else:
             raise damaged("the base does not have a file that is expected")
-    target.files, target.changed_txg = files, txg
-    target.snapshots.append(
-        Version(snapshot.partition("@")[2], begin.to_guid, txg, begin.created_at, files)
-    )
-    target.partial, target.incomplete = None, False
+    return files
 
 
-def _keep_or_forget(pools: ModelPools, target: ModelDataset) -> None:
-    """A partial in which nothing arrived is not kept; a dataset that was made for it goes too."""
-    if target.partial is None or target.partial.bytes_received:
-        return
+def _forget(pools: ModelPools, target: ModelDataset) -> None:
+    """Nothing came behind BEGIN: the partial goes, and a dataset that was made for it too."""
     target.partial = None
     if target.incomplete:
         pools.pools[target.name.split("/")[0]].datasets.pop(target.name, None)

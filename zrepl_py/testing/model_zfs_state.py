@@ -36,6 +36,8 @@ class Version:
     createtxg: int
     created_at: int
     files: Files
+    changed_txg: int
+    """When what it contains was last written."""
     holds: set[str] = field(default_factory=set)
     clones: int = 0
     sends: int = 0
@@ -59,6 +61,8 @@ class Partial:
     to_guid: int
     from_guid: int
     raw: bool
+    listed: bool = False
+    """Whether the stream said what there is; an increment without changes does not."""
     names: list[str] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
     modes: list[int] = field(default_factory=list)
@@ -96,8 +100,12 @@ class ModelDataset:
     """It consists of nothing but a first partial receive."""
     receiving: bool = False
     origin: Version | None = None
-    _counted: "tuple[Files, tuple[object, ...], int] | None" = None
-    """What used_bytes last counted, and of what: versions are only ever added or taken away."""
+    _references: dict[File, int] = field(default_factory=dict)
+    """File → how many snapshots have it."""
+    _snapshots_bytes: int = 0
+    _counted: dict[int, Version] = field(default_factory=dict)
+    """The snapshots that these two are of: versions are only ever added or taken away."""
+    _counted_state: tuple[int, ...] = (0, 0, 0)
 
     def snapshot(self, name: str) -> Version | None:
         """By name after the @."""
@@ -108,14 +116,33 @@ class ModelDataset:
 
     def used_bytes(self) -> int:
         """Every file once, however many versions have it."""
-        ends = (self.snapshots[0].guid, self.snapshots[-1].guid) if self.snapshots else ()
-        state = (len(self.snapshots), ends)
-        if self._counted is None or self._counted[0] is not self.files or self._counted[1] != state:
-            seen = {id(f): len(f.content) for f in self.files.values()}
-            for version in self.snapshots:
-                seen.update((id(f), len(f.content)) for f in version.files.values())
-            self._counted = (self.files, state, sum(seen.values()))
-        return self._counted[2] + (self.partial.size_bytes if self.partial else 0)
+        self._count()
+        size = self._snapshots_bytes
+        for file in self.files.values():
+            if file not in self._references:
+                size += len(file.content)
+        return size + (self.partial.size_bytes if self.partial else 0)
+
+    def _count(self) -> None:
+        """Bring the count of what the snapshots refer to up to date: only with what changed."""
+        ends = (self.snapshots[0].guid, self.snapshots[-1].guid) if self.snapshots else (0, 0)
+        state = (len(self.snapshots), *ends)
+        if state == self._counted_state:
+            return
+        now = {v.guid: v for v in self.snapshots}
+        before, references = self._counted, self._references
+        for guid in before.keys() - now.keys():
+            for file in before[guid].files.values():
+                references[file] -= 1
+                if not references[file]:
+                    del references[file]
+                    self._snapshots_bytes -= len(file.content)
+        for guid in now.keys() - before.keys():
+            for file in now[guid].files.values():
+                if file not in references:
+                    self._snapshots_bytes += len(file.content)
+                references[file] = references.get(file, 0) + 1
+        self._counted, self._counted_state = now, state
 
 
 @dataclass(slots=True)
@@ -131,7 +158,7 @@ class ModelPool:
 
     def used_bytes(self) -> int:
         """Of all datasets."""
-        return sum(d.used_bytes() for d in self.datasets.values())
+        return sum([d.used_bytes() for d in self.datasets.values()])
 
     def sync(self) -> int:
         """End the open txg; returns its number. What is written later is born in the next."""
@@ -176,8 +203,11 @@ class ModelPools:
 
     def find(self, name: str) -> ModelDataset | None:
         """A dataset by name."""
-        pool = self.pool_of(name)
-        return pool.datasets.get(name) if pool else None
+        for pool in self.pools.values():  # one or two: quicker than to cut the name up
+            found = pool.datasets.get(name)
+            if found is not None:
+                return found
+        return None
 
     def dataset(self, name: str) -> ModelDataset:
         """A dataset by name; the world does not ask for others: Bug(model-misuse)."""
@@ -189,8 +219,11 @@ class ModelPools:
     def version(self, name: str) -> Version | None:
         """A snapshot by its whole name."""
         dataset, _, snapshot = name.partition("@")
-        found = self.find(dataset)
-        return found.snapshot(snapshot) if found else None
+        for pool in self.pools.values():
+            found = pool.datasets.get(dataset)
+            if found is not None:
+                return found.snapshot(snapshot)
+        return None
 
     def ancestors(self, name: str) -> Iterator[ModelDataset]:
         """A dataset and those above it."""
@@ -199,6 +232,17 @@ class ModelPools:
             if found is not None:
                 yield found
             name = name.rpartition("/")[0]
+
+    def descends(self, clone: ModelDataset, guid: int) -> bool:
+        """Whether the version is what the clone was made of, or older than that."""
+        above: ModelDataset | None = clone
+        while above is not None and (origin := above.origin) is not None:
+            everything = [d for p in self.pools.values() for d in p.datasets.values()]
+            above = next((d for d in everything if origin in d.snapshots), None)
+            for version in above.snapshots if above else ():
+                if version.guid == guid:
+                    return version.createtxg <= origin.createtxg
+        return False
 
     # What the world does.
 
@@ -220,7 +264,7 @@ class ModelPools:
                 self.new_guid(),
                 kind,
                 encrypted=encrypted or parent.encrypted,
-                mounted=mounted and kind is Kind.FILESYSTEM,
+                mounted=mounted and kind is Kind.FILESYSTEM and self.has_mountpoint(name),
                 changed_txg=pool.txg,
                 local=dict(properties or {}),
             )
@@ -254,7 +298,9 @@ class ModelPools:
 
     def take_in(self, dataset: ModelDataset, name: str, txg: int) -> Version:
         """A snapshot in a txg that was ended."""
-        version = Version(name, self.new_guid(), txg, int(self.now()), dataset.files)
+        version = Version(
+            name, self.new_guid(), txg, int(self.now()), dataset.files, dataset.changed_txg
+        )
         dataset.snapshots.append(version)
         return version
 
@@ -264,9 +310,24 @@ class ModelPools:
             origin = self.version(snapshot)
             if origin is None:
                 raise Bug("model-misuse", f"The model has no {snapshot}.")
-            made = self.make_dataset(name)
+            made = self.make_dataset(name, self.dataset(snapshot.partition("@")[0]).kind)
             made.files, made.origin = origin.files, origin
             origin.clones += 1
+
+    def rename(self, old: str, new: str) -> None:
+        """`zfs rename` of a dataset and everything below it."""
+        with self.lock:
+            datasets = self.pools[old.split("/")[0]].datasets
+            for name in [n for n in datasets if n == old or n.startswith(old + "/")]:
+                moved = datasets.pop(name)
+                moved.name = new + name[len(old) :]
+                datasets[moved.name] = moved
+                moved.mounted = moved.mounted and self.has_mountpoint(moved.name)
+
+    def has_mountpoint(self, name: str) -> bool:
+        """Not where `mountpoint=none` is inherited, as below a placeholder."""
+        said = (d.local.get("mountpoint") for d in self.ancestors(name))
+        return next((word for word in said if word), "") != "none"
 
     def destroy(self, name: str) -> None:
         """`zfs destroy -r`: a snapshot, or a dataset and all below it."""

@@ -2,11 +2,12 @@
 
 A record is a head (kind, object, offset, length, running checksum) and a payload. First NAMES: all
 files of the version, and which of them are in the stream; then WRITE after WRITE in order of
-(object, offset); then END. A resumed stream says so in BEGIN and starts writing in the middle.
-Same version, same stream, byte by byte.
+(object, offset); then END. An increment without changes is BEGIN and END only. A resumed stream
+says so in BEGIN and starts writing in the middle. Same version, same stream, byte by byte.
 """
 
 import json
+import os
 import struct
 import zlib
 from collections.abc import Iterator
@@ -73,6 +74,9 @@ def render_stream(order: Order) -> Iterator[bytes]:
             payload_bytes=0,
         )
     )
+    if order.base_guid and order.to.changed_txg <= order.base_txg:
+        yield _record(END, 0, 0, b"", 0)[1]
+        return
     names = sorted(order.to.files)
     listed = [
         [name, len(f.content), f.mode, f.born > order.base_txg]
@@ -98,15 +102,20 @@ class StreamReader:
     def __init__(self, read: "ReadExactly") -> None:
         self._read = read
         self._checksum = 0
+        self._head = b""
 
     def begin(self) -> Begin:
         """The BEGIN record; errors: stream-cut, unexpected-stream."""
         return parse_begin(self._read(312))
 
+    def look_ahead(self) -> None:
+        """The head of the first record behind BEGIN; errors: stream-cut."""
+        self._head = self._read(HEAD.size)
+
     def records(self) -> Iterator[Record]:
         """All records up to and with END; errors: stream-cut, stream-damaged."""
         while True:
-            head = self._read(HEAD.size)
+            head, self._head = self._head or self._read(HEAD.size), b""
             kind, number, offset, length, checksum = HEAD.unpack(head)
             if kind not in (NAMES, WRITE, END) or length > 1 << 26:
                 raise damaged("no record starts here")
@@ -138,6 +147,23 @@ class FromBytes(ReadExactly):
             raise cut()
         piece, self._view = self._view[:size], self._view[size:]
         return bytes(piece)
+
+
+class FromPipe(ReadExactly):
+    """Reads a stream from a pipe, which it does not close."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def __call__(self, size: int) -> bytes:
+        """Exactly `size` bytes."""
+        buffer = bytearray()
+        while len(buffer) < size:
+            piece = os.read(self._fd, size - len(buffer))
+            if not piece:
+                raise cut()
+            buffer += piece
+        return bytes(buffer)
 
 
 def damaged(why: str) -> Corrupt:

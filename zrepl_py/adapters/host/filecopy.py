@@ -41,6 +41,23 @@ def copy_with_digest(source_fd: int, copy_fd: int, progress: Progress) -> tuple[
     return offset, digest.hexdigest()
 
 
+def stream_with_digest(source_fd: int, output_fd: int, progress: Progress) -> tuple[int, str]:
+    """Write all of the source to a pipe, terminal or file: (size in bytes, sha256 hex).
+
+    `progress` counts each byte twice, as everywhere. Errors: SourceUnreadable, OSError.
+    """
+    digest = hashlib.sha256()
+    offset = 0
+    while block := _read(source_fd, offset):
+        digest.update(block)
+        view = memoryview(block)
+        while view:
+            view = view[os.write(output_fd, view) :]
+        offset += len(block)
+        progress(2 * len(block))
+    return offset, digest.hexdigest()
+
+
 def digest_of_stored(fd: int, progress: Progress) -> str:
     """sha256 (hex) of a file as its file system gives it back; raises OSError.
 

@@ -37,7 +37,7 @@ class Place:
     mountpoint: str
     """Where the dataset's own root is mounted; `.zfs` is there."""
     inside: tuple[str, ...]
-    """Components below the dataset's root; the last one is the file's name."""
+    """Components below the dataset's root; the last one is its name, none is the root itself."""
     path: str
     """Absolute, links of the directories resolved."""
 
@@ -61,37 +61,21 @@ def parse_mountinfo(content: bytes) -> tuple[Mount, ...]:
 
 
 def locate(path: str, mounts: Sequence[Mount]) -> Place:
-    """Where `path` (absolute or below the current directory) lies.
+    """Where `path` (absolute or below the current directory) lies; it may be a directory's.
 
-    Errors: Refused(not-a-file) for a path that names no file, Refused(not-on-zfs),
-    Refused(no-directory) where the current one is gone, Standing(snapshot-unreachable) where only
-    a part of the dataset is mounted.
+    Errors: Refused(not-on-zfs), Refused(no-directory) where the current one is gone,
+    Standing(snapshot-unreachable) where only a part of the dataset is mounted.
     """
-    directory, name = os.path.split(path)
-    if name in ("", ".", ".."):
-        raise Refused(
-            "not-a-file",
-            f"{path!r} names a directory.",
-            "zr restore brings back single files so far; name one.",
-        )
-    try:
-        folder = os.path.realpath(directory or ".")
-    except FileNotFoundError:
-        raise Refused(
-            "no-directory",
-            "The current directory does not exist any more.",
-            "Give the whole path that the file had.",
-        ) from None
-    mount = _covering(folder, mounts)
+    full = _resolve(path)
+    mount = covering(full, mounts)
     if mount is None or mount.kind != "zfs" or "@" in mount.source:
         kind = mount.kind if mount and mount.kind != "zfs" else "a snapshot" if mount else "nothing"
         raise Refused(
             "not-on-zfs",
-            f"{folder} is not on a mounted ZFS dataset, but on {kind}.",
-            "Give the whole path that the file had; zr does not yet search the protected datasets "
-            "for a bare name.",
+            f"{os.path.dirname(full)} is not on a mounted ZFS dataset, but on {kind}.",
+            "Give the whole path that it had.",
         )
-    inside = _components(mount.root) + _components(os.path.relpath(folder, mount.point))
+    inside = _components(mount.root) + _components(os.path.relpath(full, mount.point))
     same = (m for m in (mount, *mounts) if m.source == mount.source)
     whole = next((m for m in same if m.kind == "zfs" and m.root == "/"), None)
     if whole is None:
@@ -101,10 +85,46 @@ def locate(path: str, mounts: Sequence[Mount]) -> Place:
             "snapshots cannot be reached.",
             "Run this where the dataset itself is mounted.",
         )
-    return Place(mount.source, whole.point, (*inside, name), os.path.join(folder, name))
+    return Place(mount.source, whole.point, inside, full)
 
 
-def _covering(folder: str, mounts: Sequence[Mount]) -> Mount | None:
+def find_below(path: str, mounts: Sequence[Mount]) -> tuple[Mount, ...]:
+    """What is mounted strictly below a directory, one per place, by place; no snapshots."""
+    found = {
+        m.point: m
+        for m in mounts
+        if m.point.startswith(path.rstrip("/") + "/") and not (m.kind == "zfs" and "@" in m.source)
+    }
+    return tuple(found[point] for point in sorted(found))
+
+
+def find_datasets(mounts: Sequence[Mount]) -> tuple[Mount, ...]:
+    """Every ZFS dataset that is mounted as a whole, once, by its name."""
+    found = {
+        m.source: m
+        for m in reversed(mounts)
+        if m.kind == "zfs" and m.root == "/" and "@" not in m.source
+    }
+    return tuple(found[name] for name in sorted(found))
+
+
+def _resolve(path: str) -> str:
+    """Absolute, links of the directories resolved, but not one that the path itself names."""
+    stripped = path.rstrip("/") or "/"
+    directory, name = os.path.split(stripped)
+    try:
+        if name in ("", ".", ".."):
+            return os.path.realpath(stripped)
+        return os.path.join(os.path.realpath(directory or "."), name)
+    except FileNotFoundError:
+        raise Refused(
+            "no-directory",
+            "The current directory does not exist any more.",
+            "Give the whole path that the file had.",
+        ) from None
+
+
+def covering(folder: str, mounts: Sequence[Mount]) -> Mount | None:
     """The mount that one sees at `folder`: the deepest, and of several there the last made."""
     found = None
     for mount in mounts:

@@ -1,21 +1,21 @@
 """How does a file appear whole or not at all, and never instead of another?
 
 A NewFile has no name until `appear`; where the file system has no nameless files (O_TMPFILE) it has
-a hidden one, which `close` removes. Appearing fails where the name is taken, atomically: linkat and
-renameat2(RENAME_NOREPLACE) never replace anything.
+a hidden one, which `close` removes. Appearing fails where the name is taken, atomically; only
+`appear_instead` takes a name that is taken, and what was there is kept (renaming.py).
 """
 
-import ctypes
 import errno
 import os
 import secrets
 from types import TracebackType
 
+from zrepl_py.adapters.host.renaming import rename_without_replacing, replace_and_keep
+from zrepl_py.core.restoring import STAGING_PREFIX
 from zrepl_py.errors import Refused
 
-_RENAME_NOREPLACE = 1
 _NO_TMPFILE = {errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT}
-_TAKEN = "Use --to PATH for another place, or move the existing one away first."
+_TAKEN = "Use --to PATH for another place, or --in-place, which keeps what is there beside it."
 
 
 class NewFile:
@@ -34,9 +34,10 @@ class NewFile:
                 if error.errno not in _NO_TMPFILE:
                     raise
         if self.fd < 0:
-            self._hidden = f".zr-restore-{secrets.token_hex(8)}"
+            hidden = _hidden_name()
             flags |= os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-            self.fd = os.open(self._hidden, flags, 0o600, dir_fd=directory_fd)
+            self.fd = os.open(hidden, flags, 0o600, dir_fd=directory_fd)
+            self._hidden = hidden
 
     def appear(self, directory_fd: int, name: str) -> None:
         """Give it this name, in a directory of the same file system, durably.
@@ -53,14 +54,40 @@ class NewFile:
             raise refuse_existing(name) from None
         os.fsync(directory_fd)
 
+    def appear_instead(self, directory_fd: int, name: str, at: int) -> str:
+        """The same, but what has this name gets another one, which is returned (or "").
+
+        `at`: seconds since 1970, for that name. Errors: Refused(mounted-there), OSError.
+        """
+        if not self._hidden:
+            hidden = _hidden_name()
+            os.link(f"/proc/self/fd/{self.fd}", hidden, dst_dir_fd=self._directory_fd)
+            self._hidden = hidden
+        hidden, self._hidden = self._hidden, ""
+        try:
+            kept = replace_and_keep(self._directory_fd, hidden, directory_fd, name, at)
+        except BaseException:
+            if self._is_mine(hidden):  # and not what was exchanged with it a moment ago
+                self._hidden = hidden
+            raise
+        os.fsync(directory_fd)
+        return kept
+
+    def _is_mine(self, name: str) -> bool:
+        try:
+            found = os.stat(name, dir_fd=self._directory_fd, follow_symlinks=False)
+        except OSError:
+            return False
+        return os.path.samestat(found, os.fstat(self.fd))
+
     def close(self) -> None:
         """Let go; what did not appear is gone."""
+        if self._hidden:
+            hidden, self._hidden = self._hidden, ""
+            os.unlink(hidden, dir_fd=self._directory_fd)
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
-        if self._hidden:
-            os.unlink(self._hidden, dir_fd=self._directory_fd)
-            self._hidden = ""
 
     def __enter__(self) -> "NewFile":
         return self
@@ -79,17 +106,5 @@ def refuse_existing(path: str) -> Refused:
     return Refused("exists", f"{path} exists already; nothing is overwritten.", _TAKEN)
 
 
-def rename_without_replacing(old_fd: int, old: str, new_fd: int, new: str) -> None:
-    """renameat2(RENAME_NOREPLACE); raises FileExistsError where `new` exists, else OSError."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    result = libc.renameat2(
-        old_fd, os.fsencode(old), new_fd, os.fsencode(new), ctypes.c_uint(_RENAME_NOREPLACE)
-    )
-    if result == 0:
-        return
-    code = ctypes.get_errno()
-    if code != errno.EINVAL:
-        raise OSError(code, os.strerror(code), new)
-    # The file system does not know the flag. A link never replaces either.
-    os.link(old, new, src_dir_fd=old_fd, dst_dir_fd=new_fd, follow_symlinks=False)
-    os.unlink(old, dir_fd=old_fd)
+def _hidden_name() -> str:
+    return f"{STAGING_PREFIX}{secrets.token_hex(8)}"

@@ -1,15 +1,24 @@
-"""Prepares a node for zr: the replica parent and its delegation. Called by `zr init` as root.
+"""What is missing on this machine for zr: ZFS, users, directories, the replica parent, units.
 
-Idempotent; never changes a property of a dataset that was there before.
+Every plan_ function looks and returns the steps that are missing; it changes nothing. No step ever
+changes a property of a dataset that was there before.
 """
 
+import contextlib
+import importlib.util
 import os
-import subprocess
+import pwd
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from zrepl_py.adapters.files import ensure_directory
+from zrepl_py.adapters.host.steps import Step, command_step, run_command
 from zrepl_py.errors import Standing
 
+SERVICE_USER = "zr"
 RECEIVE_USER = "zr-recv"
+HOMES = {SERVICE_USER: "/var/lib/zr", RECEIVE_USER: "/"}
 DELEGATED = "create,mount,receive:append"
 """`receive:append` cannot force (OpenZFS 2.3 and newer); older ones know `receive` only."""
 DELEGATED_BEFORE_2_3 = "create,mount,receive"
@@ -23,7 +32,60 @@ PARENT_PROPERTIES = (
     "exec=off",
     "volmode=none",
 )
-_DEADLINE_SECONDS = 60
+DEVICE = Path("/dev/zfs")
+SYSTEMD = Path("/run/systemd/system")
+RUN_MODE = 0o1775
+UNIT = "zr.service"
+
+
+def check_zfs() -> tuple[str, ...]:
+    """The imported pools. Standing(module-missing) where ZFS or its Python binding is missing."""
+    if shutil.which("zfs") is None or shutil.which("zpool") is None:
+        raise Standing(
+            "module-missing",
+            "OpenZFS's commands are not installed.",
+            "Run: apt install zfsutils-linux python3-pyzfs",
+        )
+    if not DEVICE.exists():
+        raise Standing(
+            "module-missing", "OpenZFS's kernel module is not loaded.", "Run: modprobe zfs"
+        )
+    if importlib.util.find_spec("libzfs_core") is None:
+        raise Standing(
+            "module-missing",
+            "This Python does not see libzfs_core.",
+            "Run: apt install python3-pyzfs; the virtual environment of zr must have been made "
+            "with --system-site-packages, as `make install` does.",
+        )
+    return tuple(run_command(["zpool", "list", "-Ho", "name"]).stdout.split())
+
+
+def plan_users() -> list[Step]:
+    """The users zr and zr-recv, each with a group of its own, without a password or a shell."""
+    steps = []
+    for name, home in HOMES.items():
+        try:
+            pwd.getpwnam(name)
+        except KeyError:
+            argv = ["useradd", "--system", "--user-group", "--no-create-home"]
+            argv += ["--home-dir", home, "--shell", "/usr/sbin/nologin", name]
+            steps.append(command_step(argv))
+    return steps
+
+
+def plan_run_directory(path: str) -> list[Step]:
+    """The directory of the sockets, as systemd/zr.tmpfiles.conf makes it."""
+    try:
+        found, group = os.stat(path), pwd.getpwnam(SERVICE_USER).pw_gid
+        if (found.st_mode & 0o7777, found.st_uid, found.st_gid) == (RUN_MODE, 0, group):
+            return []
+    except (FileNotFoundError, KeyError):
+        pass
+
+    def perform() -> None:
+        ensure_run_directory(path, pwd.getpwnam(SERVICE_USER).pw_gid)
+
+    return [Step(f"make {path} for the sockets (root and group zr, sticky)", perform)]
 
 
 def ensure_run_directory(path: str, gid: int) -> None:
@@ -31,57 +93,89 @@ def ensure_run_directory(path: str, gid: int) -> None:
     replace what belongs to the workers."""
     ensure_directory(path, 0o755)
     os.chown(path, 0, gid)
-    os.chmod(path, 0o1775)
+    os.chmod(path, RUN_MODE)
 
 
-def plan_replica_parent(parent: str) -> list[list[str]]:
-    """The commands that make a replica parent and let the receive worker receive below it."""
-    create = ["zfs", "create", "-p"]
-    for setting in PARENT_PROPERTIES:
-        create += ["-o", setting]
-    return [[*create, parent], ["zfs", "allow", "-u", RECEIVE_USER, DELEGATED, parent]]
-
-
-def ensure_replica_parent(parent: str) -> list[list[str]]:
-    """Run what is missing of plan_replica_parent; returns what was run."""
-    create, allow = plan_replica_parent(parent)
-    ran = []
-    if _run(["zfs", "list", "-Ho", "name", parent], check=False).returncode != 0:
-        _run(create)
-        ran.append(create)
-    allowed = _run(["zfs", "allow", parent]).stdout
-    if f"user {RECEIVE_USER} " not in allowed:
-        if _run(allow, check=False).returncode != 0:
-            allow = [*allow[:4], DELEGATED_BEFORE_2_3, parent]
-            _run(allow)
-        ran.append(allow)
-    return ran
-
-
-def _run(argv: list[str], *, check: bool = True) -> "subprocess.CompletedProcess[str]":
+def plan_ownership(paths: Sequence[str], *, written: bool) -> list[Step]:
+    """These, with all below, belong to the user zr; they may not exist yet. `written`: an earlier
+    step writes there, as root."""
     try:
-        done = subprocess.run(
-            argv,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=_DEADLINE_SECONDS,
-        )
+        owner = pwd.getpwnam(SERVICE_USER)
+        wanted = (owner.pw_uid, owner.pw_gid)
+        if not written and all(_owner_of(entry) in (wanted, None) for entry in _entries(paths)):
+            return []
+    except (FileNotFoundError, KeyError):
+        pass
+
+    def perform() -> None:
+        owner = pwd.getpwnam(SERVICE_USER)
+        for entry in _entries(paths):
+            with contextlib.suppress(FileNotFoundError):  # the daemon works there
+                os.chown(entry, owner.pw_uid, owner.pw_gid, follow_symlinks=False)
+
+    return [Step(f"give {' and '.join(paths)} to the user {SERVICE_USER}", perform)]
+
+
+def _entries(paths: Sequence[str]) -> Iterator[Path]:
+    for path in map(Path, paths):
+        path.lstat()
+        yield path
+        yield from path.rglob("*")
+
+
+def _owner_of(entry: Path) -> tuple[int, int] | None:
+    try:
+        found = entry.lstat()
     except FileNotFoundError:
-        raise Standing(
-            "module-missing",
-            f"The command {argv[0]!r} is not installed.",
-            "Install OpenZFS: apt install zfsutils-linux python3-pyzfs.",
-        ) from None
-    except subprocess.TimeoutExpired:
-        raise Standing(
-            "zfs-failed",
-            f"`{' '.join(argv)}` gave no answer within {_DEADLINE_SECONDS} s.",
-            "Look at `zpool status`; the pool may be suspended.",
-        ) from None
-    if check and done.returncode != 0:
-        raise Standing(
-            "zfs-failed", f"`{' '.join(argv)}` failed: {done.stderr.strip()}.", "Mend this first."
-        )
-    return done
+        return None
+    return found.st_uid, found.st_gid
+
+
+def plan_replica_parent(parent: str) -> list[Step]:
+    """The dataset below which replicas live, and the receive worker's right to receive there."""
+    steps = []
+    there = run_command(["zfs", "list", "-Ho", "name", parent], check=False).returncode == 0
+    if not there:
+        create = ["zfs", "create", "-p"]
+        for setting in PARENT_PROPERTIES:
+            create += ["-o", setting]
+        steps.append(command_step([*create, parent]))
+    allowed = run_command(["zfs", "allow", parent]).stdout if there else ""
+    if f"user {RECEIVE_USER} " not in allowed:
+        steps.append(_allow_step(parent))
+    return steps
+
+
+def _allow_step(parent: str) -> Step:
+    argv = ["zfs", "allow", "-u", RECEIVE_USER, DELEGATED, parent]
+
+    def perform() -> None:
+        if run_command(argv, check=False).returncode != 0:
+            run_command([*argv[:4], DELEGATED_BEFORE_2_3, parent])
+
+    return Step(f"run: {' '.join(argv)}", perform)
+
+
+def units_of(pools: Sequence[str], replica_parent: str | None) -> list[str]:
+    """The units that a node needs: workers first, the daemon last."""
+    receiving = [replica_parent.split("/")[0]] if replica_parent else []
+    return [
+        *(f"zr-zfs@{pool}.service" for pool in pools),
+        *(f"zr-receive@{pool}.service" for pool in receiving),
+        UNIT,
+    ]
+
+
+def plan_units(units: Sequence[str]) -> tuple[list[Step], list[str]]:
+    """The step that enables and starts what is not, and notes where that cannot be."""
+    if not SYSTEMD.is_dir():
+        return [], ["systemd does not run here: start the daemon by hand, as root: zr daemon"]
+    if run_command(["systemctl", "cat", UNIT], check=False).returncode != 0:
+        return [], ["zr's units are not installed: run `make install` in zr's source"]
+    missing = [
+        unit
+        for unit in units
+        if run_command(["systemctl", "--quiet", "is-enabled", unit], check=False).returncode
+        or run_command(["systemctl", "--quiet", "is-active", unit], check=False).returncode
+    ]
+    return ([command_step(["systemctl", "enable", "--now", *missing])] if missing else []), []

@@ -11,6 +11,8 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from types import TracebackType
+from typing import Protocol
 
 from zrepl_py.errors import Corrupt, Refused, Standing, ZrError
 
@@ -25,6 +27,32 @@ _KINDS = (
 )
 
 
+class Origin(Protocol):
+    """One snapshot that can be read: a way to its root directory."""
+
+    @property
+    def snapshot(self) -> str:
+        """The snapshot's name, for sentences."""
+
+    def open(self) -> int:
+        """A descriptor of the snapshot's root, readable. Errors: ZrError."""
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotDirectory:
+    """A snapshot that the kernel shows below `.zfs/snapshot`."""
+
+    root: str
+    """The dataset's `.zfs/snapshot`."""
+    snapshot: str
+    mounted: bool = True
+    """A snapshot must be a file system of its own (False only where `root` is not ZFS's)."""
+
+    def open(self) -> int:
+        """See Origin. Errors: snapshot-unreachable, no-rights, bad-name."""
+        return _open_root(self.root, self.snapshot, self.mounted)
+
+
 @dataclass(frozen=True, slots=True)
 class OldFile:
     """A regular file in a snapshot, open for reading."""
@@ -33,6 +61,16 @@ class OldFile:
     stat: os.stat_result
     directories: tuple[os.stat_result, ...]
     """Of the directories on the way, outermost first; the snapshot's root is not among them."""
+
+
+@dataclass(frozen=True, slots=True)
+class OldEntry:
+    """Whatever stands at a path in a snapshot; `folder` is a descriptor of its directory."""
+
+    folder: int
+    stat: os.stat_result
+    directories: tuple[os.stat_result, ...]
+    """As in OldFile."""
 
 
 def snapshot_root(mountpoint: str) -> str:
@@ -49,49 +87,65 @@ def observe_snapshot_names(root: str) -> frozenset[str]:
 
 
 @contextlib.contextmanager
-def open_old_file(
-    root: str, snapshot: str, inside: Sequence[str], *, mounted: bool = True
-) -> Iterator[OldFile]:
-    """The file `inside` (components) of `snapshot`, closed afterwards.
+def open_old_entry(origin: Origin, inside: Sequence[str]) -> Iterator[OldEntry]:
+    """What is `inside` (components; none means the snapshot's root), closed afterwards.
 
-    `mounted`: a snapshot must be a file system of its own (False only where `root` is not ZFS's).
-    Errors: Refused(no-such-file), Refused(not-a-file), Refused(unsafe-path),
-    Standing(no-rights), Standing(snapshot-unreachable), Corrupt(io-error).
+    Errors: Refused(no-such-file), Refused(unsafe-path), Standing(no-rights),
+    Standing(snapshot-unreachable), Corrupt(io-error), those of the origin.
     """
-    shown = "/".join(inside)
+    shown = "/".join(inside) or "/"
     with contextlib.ExitStack() as open_fds:
-
-        def keep(fd: int) -> int:
-            open_fds.callback(os.close, fd)
-            return fd
-
-        folder = keep(_open_root(root, snapshot, mounted))
+        folder = origin.open()
+        open_fds.callback(os.close, folder)
         directories = []
         try:
             for component in inside[:-1]:
                 # O_PATH: only the right to pass through is needed, not to list.
-                folder = keep(os.open(component, _DIRECTORY | os.O_PATH, dir_fd=folder))
+                folder = os.open(component, _DIRECTORY | os.O_PATH, dir_fd=folder)
+                open_fds.callback(os.close, folder)
                 directories.append(os.fstat(folder))
-            check_regular(os.stat(inside[-1], dir_fd=folder, follow_symlinks=False), shown)
+            name = inside[-1] if inside else "."
+            found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        except OSError as error:
+            raise translate_open_error(error, origin.snapshot, shown) from error
+        yield OldEntry(folder, found, tuple(directories))
+
+
+@contextlib.contextmanager
+def open_old_file(origin: Origin, inside: Sequence[str]) -> Iterator[OldFile]:
+    """The regular file `inside`, closed afterwards.
+
+    Errors: those of open_old_entry, Refused(not-a-file).
+    """
+    shown = "/".join(inside) or "/"
+    with open_old_entry(origin, inside) as entry:
+        check_regular(entry.stat, shown)
+        try:
             flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-            fd = keep(os.open(inside[-1], flags, dir_fd=folder))
+            fd = os.open(inside[-1], flags, dir_fd=entry.folder)
+        except OSError as error:
+            raise translate_open_error(error, origin.snapshot, shown) from error
+        try:
             found = os.fstat(fd)
             check_regular(found, shown)
-        except OSError as error:
-            raise translate_open_error(error, snapshot, shown) from error
-        yield OldFile(fd, found, tuple(directories))
+            yield OldFile(fd, found, entry.directories)
+        finally:
+            os.close(fd)
 
 
 def check_regular(found: os.stat_result, shown: str) -> None:
     """Raise Refused(not-a-file) unless it is a regular file."""
-    if stat.S_ISREG(found.st_mode):
-        return
-    kind = next((text for test, text in _KINDS if test(found.st_mode)), "something else")
-    raise Refused(
-        "not-a-file",
-        f"{shown} is {kind} there, not a file.",
-        "zr restore brings back single files so far; name a file.",
-    )
+    if not stat.S_ISREG(found.st_mode):
+        raise Refused(
+            "not-a-file",
+            f"{shown} is {kind_of(found)} there, not a file.",
+            "Name a file, or restore it with --to PATH instead of to standard output.",
+        )
+
+
+def kind_of(found: os.stat_result) -> str:
+    """`a directory`, `a pipe`, …"""
+    return next((text for test, text in _KINDS if test(found.st_mode)), "a file")
 
 
 def translate_open_error(error: OSError, snapshot: str, shown: str) -> ZrError:
@@ -160,3 +214,36 @@ def _unreachable(path: str, error: OSError) -> ZrError:
         f"The snapshots cannot be reached: {path}: {os.strerror(error.errno or 0)}.",
         "Check that the dataset is mounted and its property `snapdir` is not `disabled`.",
     )
+
+
+class HeldOrigin:
+    """An Origin that is opened once and stays open: the kernel mounts it once, and nothing can
+    destroy the snapshot meanwhile."""
+
+    def __init__(self, origin: Origin) -> None:
+        self.snapshot = origin.snapshot
+        self._origin = origin
+        self._fd = -1
+
+    def open(self) -> int:
+        """See Origin."""
+        if self._fd < 0:
+            self._fd = self._origin.open()
+        return os.dup(self._fd)
+
+    def close(self) -> None:
+        """Let go."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def __enter__(self) -> "HeldOrigin":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

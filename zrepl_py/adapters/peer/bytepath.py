@@ -1,7 +1,7 @@
 """How bytes get onto a connection and off it. The only place that reads and writes sockets.
 
 Another path (kernel TLS with splice) can be slotted in here later: everything above needs only
-these five verbs. None of them blocks, and all but `sever` belong to one thread: OpenSSL does not
+these six verbs. None of them blocks, and all but `sever` belong to one thread: OpenSSL does not
 allow reading and writing one connection from two.
 """
 
@@ -25,6 +25,9 @@ class BytePath(Protocol):
 
     def write(self, octets: memoryview) -> int | None:
         """Bytes accepted, or None: then the *same* bytes must be offered again."""
+
+    def bear_stall(self, seconds: float) -> None:
+        """From now on the other side may take nothing for so long: see prepare_socket."""
 
     def sever(self) -> None:
         """From any thread: whoever works with this path finds it closed by the peer."""
@@ -62,6 +65,13 @@ class TlsPath:
         except OSError as error:
             self._raise_refusal()
             raise translate_error(error) from None
+
+    def bear_stall(self, seconds: float) -> None:
+        """See BytePath."""
+        with contextlib.suppress(OSError):  # it is closed: the next write says so
+            self._socket.setsockopt(
+                socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(seconds * 1000)
+            )
 
     def sever(self) -> None:
         """See BytePath."""

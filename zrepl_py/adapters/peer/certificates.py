@@ -24,7 +24,7 @@ from zrepl_py.model.site import Node
 _FROM = datetime(1970, 1, 1, tzinfo=UTC)
 _UNTIL = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 _URN = "urn:uuid:"
-_PAIR = "On each node, run `zr trust` with the other one's certificate."
+_PAIR = "Pair the two nodes again: `zr pair`, with --replace where one was really replaced."
 
 
 @dataclass(frozen=True, slots=True)

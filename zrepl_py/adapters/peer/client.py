@@ -21,6 +21,7 @@ from zrepl_py.model.history import Bookmark
 from zrepl_py.model.names import join_snapshot
 from zrepl_py.model.observation import ReplicaView
 from zrepl_py.model.plan import Base, Resume, SendFull
+from zrepl_py.model.receipt import Receipt
 from zrepl_py.model.site import Lane, Manifest
 from zrepl_py.model.wire import (
     Answer,
@@ -34,6 +35,7 @@ from zrepl_py.model.wire import (
     LaneName,
     TellManifest,
     TellProperties,
+    TellReceipt,
 )
 from zrepl_py.ports.clock import ClockPort
 from zrepl_py.ports.peer import Transfer
@@ -123,6 +125,10 @@ class PeerClient:
     def tell_manifest(self, manifest: Manifest) -> None:
         """See PeerPort."""
         self._call(TellManifest(manifest))
+
+    def tell_receipt(self, receipt: Receipt) -> None:
+        """See PeerPort."""
+        self._call(TellReceipt(receipt))
 
     def tell_properties(self, lane: Lane, properties: Mapping[str, str]) -> None:
         """See PeerPort."""

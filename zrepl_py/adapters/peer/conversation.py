@@ -1,8 +1,9 @@
 """Which frame may follow which. One table, used by both sides; no I/O.
 
-The client is a source (it asks), the server is a target (it answers). Both sides walk the same
-table with what they send and what they hear. Frames may cross on the way (a FAILURE meets chunks,
-a READY meets a CANCEL), so some states still accept what was sent before the turn was known.
+The client is a source (it asks), the server is a target (it answers); after a FETCH the roles are
+changed for one stream. Both sides walk the same table with what they send and what they hear.
+Frames may cross on the way (a FAILURE meets chunks, a READY meets a CANCEL), so some states still
+accept what was sent before the turn was known.
 """
 
 from enum import StrEnum
@@ -30,6 +31,12 @@ class State(StrEnum):
     ENDED = "ended"
     CANCELLED = "cancelled"
     FAILED = "failed"
+    FETCHED = "fetched"
+    BACK_BEGUN = "back-begun"
+    BACK_STREAMING = "back-streaming"
+    BACK_ENDED = "back-ended"
+    BACK_CANCELLED = "back-cancelled"
+    BACK_FAILED = "back-failed"
     CLOSED = "closed"
 
 
@@ -60,6 +67,26 @@ NEXT: dict[tuple[State, Side, FrameType], State] = {
     (State.FAILED, _C, FrameType.CHUNK_ZSTD): State.FAILED,
     (State.FAILED, _C, FrameType.END): State.FAILED,
     (State.FAILED, _C, FrameType.CANCEL): State.FAILED,
+}
+
+_BACK = {
+    State.BEGUN: State.BACK_BEGUN,
+    State.STREAMING: State.BACK_STREAMING,
+    State.ENDED: State.BACK_ENDED,
+    State.CANCELLED: State.BACK_CANCELLED,
+    State.FAILED: State.BACK_FAILED,
+}
+"""A stream that goes back to the node that asked for it has the same states, sides changed."""
+NEXT |= {
+    (_BACK[state], _S if side is _C else _C, frame): _BACK.get(following, following)
+    for (state, side, frame), following in list(NEXT.items())
+    if state in _BACK
+}
+NEXT |= {
+    (State.IDLE, _C, FrameType.FETCH): State.FETCHED,
+    (State.FETCHED, _S, FrameType.COPIES): State.IDLE,
+    (State.FETCHED, _S, FrameType.FAILURE): State.IDLE,
+    (State.FETCHED, _S, FrameType.BEGIN): State.BACK_BEGUN,
 }
 
 _NO_PINGS = (State.GREETING, State.GREETED, State.CLOSED)

@@ -30,6 +30,8 @@ class FrameType(IntEnum):
     CANCEL = 11
     PING = 12
     PONG = 13
+    FETCH = 14
+    COPIES = 15
 
 
 CHUNK_LIMIT = 1 << 20
@@ -51,6 +53,8 @@ LENGTHS: dict[FrameType, tuple[int, int]] = {
     FrameType.CANCEL: (0, 0),
     FrameType.PING: (0, 0),
     FrameType.PONG: (0, 0),
+    FrameType.FETCH: (2, SMALL_LIMIT),
+    FrameType.COPIES: (2, CALL_LIMIT),
 }
 
 _HEADER = struct.Struct("!BI")

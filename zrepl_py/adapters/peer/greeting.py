@@ -19,7 +19,7 @@ def judge_hello(mine: Hello, theirs: Hello, proven: str) -> None:
         raise Standing(
             "peer-certificate",
             f"The peer says that it is node {theirs.node[:60]!r}, but has proven to be {proven}.",
-            "On each node, run `zr trust` with the other one's certificate.",
+            "Pair the two nodes again: `zr pair`, with --replace where one was really replaced.",
         )
     if theirs.protocol != PROTOCOL:
         raise Standing(

@@ -171,6 +171,10 @@ class Link:
             if count is None:
                 self.wait(left)
 
+    def bear_stall(self, seconds: float) -> None:
+        """The other side may take nothing for so long, though it answers: its pool may stall."""
+        self._path.bear_stall(seconds)
+
     def sever(self) -> None:
         """From any thread: end whatever this connection does."""
         self._path.sever()

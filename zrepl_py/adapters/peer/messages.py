@@ -8,11 +8,13 @@ sentence of the peer; sentences are stripped of control characters, since termin
 import json
 import re
 import uuid
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from zrepl_py.adapters.peer.framing import FrameType, check_length, render_frame
 from zrepl_py.core.codec import decode, encode
 from zrepl_py.errors import KINDS, Bug, Corrupt, Refused, Standing, ZrError
+from zrepl_py.model.fetch import Copies, Fetch, FetchCopies, FetchStream
 from zrepl_py.model.names import check_dataset_name, join_snapshot, parse_epoch
 from zrepl_py.model.site import Manifest
 from zrepl_py.model.wire import (
@@ -28,6 +30,7 @@ from zrepl_py.model.wire import (
     LaneName,
     TellManifest,
     TellProperties,
+    TellReceipt,
 )
 
 T = TypeVar("T")
@@ -82,15 +85,18 @@ def parse_call(payload: memoryview | bytes) -> Call:
     if isinstance(call, TellManifest):
         _check_manifest(call.manifest)
         return call
+    if isinstance(call, TellReceipt):
+        for held in call.receipt.holdings:
+            _check_lane(LaneName(held.lane, held.dataset))
+            _check_guid(held.guid)
+        return call
     _check_lane(call.lane)
     if isinstance(call, AskAbort):
         _check_guid(call.to_guid)
     if isinstance(call, AskHold):
         _check_guid(call.base_guid)
     if isinstance(call, TellProperties):
-        for name, value in call.properties.items():
-            if not _PROPERTY.match(name) or len(value.encode()) > _VALUE_BYTES or "\0" in value:
-                raise Corrupt("protocol", f"The peer sent an impossible property {name[:60]!r}.")
+        _check_properties(call.properties)
     return call
 
 
@@ -102,14 +108,30 @@ def parse_begin(payload: memoryview | bytes) -> Begin:
     _check_guid(begin.from_guid, zero=True)
     if begin.from_guid == begin.to_guid or not 0 <= begin.estimate_bytes < _GUID_END:
         raise Corrupt("protocol", "The peer began a stream with impossible numbers.")
-    try:
-        if "/" in begin.to_name:
-            raise Refused("bad-name", "A snapshot's name has no slash.")
-        check_dataset_name(begin.to_name)
-        join_snapshot(begin.lane.dataset, begin.to_name)
-    except Refused as error:
-        raise Corrupt("protocol", f"The peer began an impossible stream. {error}") from None
+    _check_version(begin.lane.dataset, begin.to_name)
     return begin
+
+
+def parse_fetch(payload: memoryview | bytes) -> Fetch:
+    """A Fetch whose lane and guid have been looked at."""
+    fetch: Fetch = parse_message(Fetch, payload)
+    if not isinstance(fetch, FetchCopies):
+        _check_lane(LaneName(fetch.lane, "any"))
+    if isinstance(fetch, FetchStream):
+        _check_guid(fetch.guid)
+    return fetch
+
+
+def parse_copies(payload: memoryview | bytes) -> Copies:
+    """The answer to a Fetch, looked at."""
+    answer: Copies = parse_message(Copies, payload)
+    for copy in answer.copies:
+        _check_lane(LaneName(copy.lane, copy.dataset))
+        _check_properties(copy.properties)
+    for snapshot in answer.snapshots:
+        _check_guid(snapshot.guid)
+        _check_version("any", snapshot.name)
+    return answer
 
 
 def parse_end(payload: memoryview | bytes) -> End:
@@ -176,6 +198,22 @@ def _check_lane(lane: LaneName) -> None:
         well_formed = False
     if not well_formed:
         raise Corrupt("protocol", "The peer named an impossible lane.")
+
+
+def _check_version(dataset: str, name: str) -> None:
+    try:
+        if "/" in name:
+            raise Refused("bad-name", "A snapshot's name has no slash.")
+        check_dataset_name(name)
+        join_snapshot(dataset, name)
+    except Refused as error:
+        raise Corrupt("protocol", f"The peer named an impossible snapshot. {error}") from None
+
+
+def _check_properties(properties: Mapping[str, str]) -> None:
+    for name, value in properties.items():
+        if not _PROPERTY.match(name) or len(value.encode()) > _VALUE_BYTES or "\0" in value:
+            raise Corrupt("protocol", f"The peer sent an impossible property {name[:60]!r}.")
 
 
 def _check_manifest(manifest: Manifest) -> None:

@@ -18,6 +18,7 @@ from zrepl_py.errors import Standing
 from zrepl_py.events import Event
 from zrepl_py.model.wire import Hello
 from zrepl_py.ports.clock import ClockPort
+from zrepl_py.ports.copies import CopyPort
 from zrepl_py.ports.peer import ReceiverPort
 
 
@@ -38,11 +39,12 @@ class PeerServer:
         clock: ClockPort,
         limits: Limits | None = None,
         tell: Callable[[Event, Mapping[str, str]], None] = _ignore,
+        copies: CopyPort | None = None,
     ) -> None:
         limits = limits or Limits()
         calls = threading.BoundedSemaphore(limits.server_connections)
         self._service = Service(
-            receiver, identity, tuple(pins), hello, clock, limits, tell, calls=calls
+            receiver, identity, tuple(pins), hello, clock, limits, tell, calls=calls, copies=copies
         )
         self._listen = listen
         self._limits = limits

@@ -27,6 +27,7 @@ from zrepl_py.adapters.peer.messages import (
     render_failure,
     render_message,
 )
+from zrepl_py.adapters.peer.serving import serve_fetch
 from zrepl_py.adapters.peer.tls import make_server_context, shake_hands, translate_error
 from zrepl_py.errors import Bug, Passing, Refused, ZrError
 from zrepl_py.events import Event
@@ -40,8 +41,10 @@ from zrepl_py.model.wire import (
     Committed,
     Hello,
     TellManifest,
+    TellReceipt,
 )
 from zrepl_py.ports.clock import ClockPort
+from zrepl_py.ports.copies import CopyPort
 from zrepl_py.ports.peer import ReceiverPort
 
 
@@ -59,6 +62,8 @@ class Service:
     claims: LaneClaims = field(default_factory=LaneClaims)
     calls: threading.BoundedSemaphore = field(default_factory=threading.BoundedSemaphore)
     """Calls that run, those that hang in a suspended pool included."""
+    copies: CopyPort | None = None
+    """What a node may have back; None: nothing."""
 
 
 class Session:
@@ -89,6 +94,8 @@ class Session:
                 frame = link.hear(self._service.limits.idle_seconds)
                 if frame.type is FrameType.CALL:
                     self._answer_call(link, frame)
+                elif frame.type is FrameType.FETCH:
+                    self._serve_fetch(link, frame)
                 else:
                     self._take_stream(link, frame)
         except ZrError as error:
@@ -162,9 +169,23 @@ class Session:
             receiver.hold_base(source, call.lane, call.base_guid)
         elif isinstance(call, TellManifest):
             receiver.store_manifest(source, call.manifest)
+        elif isinstance(call, TellReceipt):
+            receiver.store_receipt(source, call.receipt)
         else:
             receiver.store_properties(source, call.lane, call.properties)
         return Answer()
+
+    def _serve_fetch(self, link: Link, frame: Frame) -> None:
+        service = self._service
+        serve_fetch(
+            link,
+            frame.payload,
+            service.copies,
+            self._source,
+            service.hello().epoch,
+            service.clock,
+            service.limits,
+        )
 
     def _take_stream(self, link: Link, frame: Frame) -> None:
         service, limits = self._service, self._service.limits

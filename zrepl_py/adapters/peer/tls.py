@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from zrepl_py.adapters.peer.certificates import Identity, Pin, check_key_file, fingerprint_of
 from zrepl_py.errors import Passing, Standing, ZrError
 
-_PAIR = "On each node, run `zr trust` with the other one's certificate."
+_PAIR = "Pair the two nodes again: `zr pair`, with --replace where one was really replaced."
 
 
 def make_client_context(identity: Identity, pin: Pin) -> ssl.SSLContext:

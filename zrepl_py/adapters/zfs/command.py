@@ -23,10 +23,10 @@ from zrepl_py.adapters.zfs.programs import (
 )
 from zrepl_py.adapters.zfs.shared import SharedZfs
 from zrepl_py.adapters.zfs.translate import judge_errno
-from zrepl_py.errors import ZrError
+from zrepl_py.errors import Standing, ZrError
 from zrepl_py.model.observation import DestroyOutcome
 
-_EBUSY, _ENOENT = 16, 2
+_EBUSY, _ENOENT, _EACCES = 16, 2, 13
 
 
 class CommandZfs(SharedZfs):
@@ -128,6 +128,10 @@ class CommandZfs(SharedZfs):
                     raise judge_errno("send", _ENOENT, base if to_guid and base else snapshot)
                 guids = (to_guid, from_guid)
             send_by_command(snapshot, base, raw=raw, fd=fd, resume=resume, guids=guids)
+        except Standing as error:
+            if not raw and error.reason == "snapshot-missing" and _lacks_key(dataset_of(snapshot)):
+                raise judge_errno("send", _EACCES, snapshot) from error
+            raise
         finally:
             os.close(fd)
 
@@ -147,6 +151,9 @@ class CommandZfs(SharedZfs):
 
     def _admit(self, snapshot: str, begin: Begin) -> None:
         self._check_continues(snapshot, begin)
+        if not begin.raw and _lacks_key(dataset_of(snapshot)):
+            # The kernel says so before anything else, the command after other things.
+            raise judge_errno("receive", _EACCES, snapshot)
         if not begin.resuming and self._resume_token(dataset_of(snapshot)) is not None:
             # The command would say that the target exists.
             raise judge_errno("receive", _EBUSY, snapshot)
@@ -168,6 +175,12 @@ def _exists(dataset: str) -> bool:
     if error.reason not in ("dataset-missing", "pool-missing"):
         raise error
     return False
+
+
+def _lacks_key(dataset: str) -> bool:
+    """Whether it is there and encrypted, without its key."""
+    ended = run(["zfs", "get", "-Hp", "-o", "value", "keystatus", "--", dataset])
+    return ended.code == 0 and ended.out.strip() == "unavailable"
 
 
 def run_program_by_command(

@@ -7,7 +7,7 @@ recorded outputs of OpenZFS 2.3.9 are in tests/unit/test_zfs_command_errors.py.
 import errno
 
 from zrepl_py.adapters.zfs.forks import Ended
-from zrepl_py.adapters.zfs.translate import ECKSUM, STREAM_TRUNCATED, judge_errno
+from zrepl_py.adapters.zfs.translate import ECKSUM, STREAM_TRUNCATED, WRONG_PARENT, judge_errno
 from zrepl_py.errors import ZrError
 
 _COMMON: tuple[tuple[str, int], ...] = (
@@ -43,6 +43,7 @@ _BY_OPERATION: dict[str, tuple[tuple[str, int], ...]] = {
         ("key must be loaded", errno.EACCES),
         ("key is not loaded", errno.EACCES),
         ("parent does not exist", errno.ENOENT),
+        ("parent is not a filesystem", WRONG_PARENT),
     ),
     "send": (
         ("Broken pipe", errno.EPIPE),
@@ -69,6 +70,7 @@ _BY_OPERATION: dict[str, tuple[tuple[str, int], ...]] = {
         ("exists\nmust specify -F", errno.EEXIST),
         ("already exists", errno.EEXIST),
         ("' exists", errno.EEXIST),
+        ("' is not a filesystem", WRONG_PARENT),
         ("inherited key must be loaded", errno.EACCES),
         ("key must be loaded", errno.EACCES),
         ("on top of existing unencrypted", errno.ENODEV),

@@ -9,7 +9,7 @@ import errno
 import os
 import select
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from zrepl_py.adapters.zfs.begin import BEGIN_BYTES, Begin, check_begin, is_end_record, parse_begin
 from zrepl_py.adapters.zfs.command_errors import judge_command, parse_errno_words
@@ -67,8 +67,12 @@ def receive_by_command(
     from_guid: int,
     raw: bool,
     admit: Callable[[Begin], None],
+    argv: Sequence[str] = (),
 ) -> None:
-    """See ports/zfs.py, receive; does not close `fd`. `admit` may refuse an expected stream."""
+    """See ports/zfs.py, receive; does not close `fd`. `admit` may refuse an expected stream.
+
+    `argv`: another `zfs receive` than the resumable one of a replica; never with -F.
+    """
     record = read_begin(fd, snapshot)
     begin = parse_begin(record)
     check_begin(begin, to_guid=to_guid, from_guid=from_guid, raw=raw)
@@ -76,7 +80,7 @@ def receive_by_command(
     read_end, write_end = os.pipe()
     try:
         child = start(
-            ["zfs", "receive", "-s", "-u", "--", snapshot],
+            list(argv) or ["zfs", "receive", "-s", "-u", "--", snapshot],
             stdin=read_end,
             stdout=subprocess.DEVNULL,
         )

@@ -70,14 +70,15 @@ class LzcZfs(SharedZfs):
                 missing += z.lzc_hold(wanted)
                 break
             except z.exceptions.HoldFailure as failure:
-                # Nothing of the batch is held then: leave out those that are held already.
-                held = {e.name for e in failure.errors if e.errno == _EEXIST}
-                other = [e for e in failure.errors if e.errno != _EEXIST]
-                if other or not held & wanted.keys():
+                # Nothing of the batch is held then: leave out those that are held or missing.
+                done = {e.name for e in failure.errors if e.errno in (_EEXIST, _ENOENT)}
+                other = [e for e in failure.errors if e.errno not in (_EEXIST, _ENOENT)]
+                if other or not done & wanted.keys():
                     worst = (other or failure.errors)[0]
                     subject = subject_of(worst, names[0])
                     raise judge_errno("hold", worst.errno, subject, words_of(worst)) from failure
-                wanted = {name: tag for name, tag in wanted.items() if name not in held}
+                missing += [e.name for e in failure.errors if e.errno == _ENOENT]
+                wanted = {name: tag for name, tag in wanted.items() if name not in done}
         return [name.decode() for name in missing]
 
     def release(self, snapshots: Sequence[str], tag: str) -> None:

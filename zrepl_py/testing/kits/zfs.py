@@ -12,6 +12,7 @@ from types import ModuleType
 
 from zrepl_py.adapters.clock import MachineClock
 from zrepl_py.testing.kits import (
+    zfs_differences,
     zfs_observe,
     zfs_partial,
     zfs_pins,
@@ -43,6 +44,7 @@ CHECKS: dict[str, Check] = {
         zfs_observe,
         zfs_space,
         zfs_steady,
+        zfs_differences,
     )
     for name, check in _checks_of(module).items()
 }

@@ -1,0 +1,187 @@
+"""`zr reseed`: put a replica aside that is of no use any more, so that a new one is sent whole.
+
+It runs on the node that keeps the replica, as root. Nothing is destroyed, ever: the old replica is
+renamed to where zr does not look, with all its snapshots, and stays until a person destroys it.
+"""
+
+import json
+import os
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import click
+
+from zrepl_py.adapters.clock import MachineClock
+from zrepl_py.adapters.host.steps import Step, command_step, run_command
+from zrepl_py.cli.options import config_option, dry_run_option, json_option
+from zrepl_py.config.node import load_node_config
+from zrepl_py.errors import Refused, Standing
+from zrepl_py.model.config import NodeConfig
+from zrepl_py.model.properties import LANE_PROPERTY
+
+FORMAT = 1
+ASIDE = "rescue"
+"""The component below the replica parent; no peer may have this name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A replica of this node, as ZFS shows it."""
+
+    name: str
+    source: str
+    """The node whose dataset it copies, by its name here."""
+    below: tuple[str, ...]
+    """Replicas below it, which a rename takes along."""
+    used_bytes: int
+    free_bytes: int
+    snapshots: int
+
+
+@click.command()
+@config_option
+@click.option("--recursive", is_flag=True, help="Also put aside the replicas below it.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@dry_run_option
+@json_option
+@click.argument("dataset")
+def reseed(
+    config: str, recursive: bool, yes: bool, dry_run: bool, as_json: bool, dataset: str
+) -> None:
+    """Put the replica of DATASET aside and let a new one be sent whole. Destroys nothing.
+
+    DATASET is the source's name, as `zr status` shows it, or the replica's own.
+
+    Example: zr reseed tank/audio
+    """
+    if os.geteuid() != 0:
+        raise Standing("no-rights", "`zr reseed` must be run as root.", "Use sudo.")
+    node = load_node_config(config)
+    parent = check_target(node)
+    found = find_replica(node, parent, dataset)
+    if found.below and not recursive:
+        raise Refused(
+            "has-children",
+            f"{len(found.below)} replicas are below {found.name}, the first is {found.below[0]}: "
+            "they would be put aside with it, and sent whole again too.",
+            "Say --recursive if that is meant.",
+        )
+    stamp = datetime.fromtimestamp(MachineClock().now(), UTC).strftime("%Y%m%dT%H%M%SZ")
+    aside = f"{parent}/{ASIDE}/{found.name.removeprefix(parent + '/')}_{stamp}"
+    steps = plan_aside(parent, found.name, aside)
+    if not as_json:
+        show(found, steps)
+    asked = sys.stdin.isatty() and not (yes or as_json or dry_run)
+    if asked and not click.confirm("\nDo this?", default=False):
+        click.echo("Nothing was done.")
+        return
+    if not dry_run:
+        for step in steps:
+            step.perform()
+    tell_result(found, aside, steps, done=not dry_run, as_json=as_json)
+
+
+def check_target(node: NodeConfig) -> str:
+    """The replica parent. Refused(not-a-target)."""
+    if node.replica_parent is None:
+        raise Refused(
+            "not-a-target",
+            f"{node.name} keeps no replicas.",
+            "Run `zr reseed` on the node that does: the TARGET in `zr status`.",
+        )
+    if ASIDE in node.peers:
+        raise Refused(
+            "bad-name",
+            f"A peer is called {ASIDE!r}, and replicas are put aside under that name.",
+            "Give that node another name in zr.toml, and pair again.",
+        )
+    return node.replica_parent
+
+
+def find_replica(node: NodeConfig, parent: str, dataset: str) -> Found:
+    """Errors: Standing(dataset-missing), Refused(ambiguous, not-a-replica)."""
+    seen = observe_replicas(parent)
+    names = {f"{parent}/{peer}/{dataset}": peer for peer in node.peers}
+    for peer in node.peers:
+        if dataset.startswith(f"{parent}/{peer}/"):
+            names[dataset] = peer
+    there = [name for name in names if name in seen]
+    if len(there) > 1:
+        raise Refused(
+            "ambiguous", f"There are several: {', '.join(there)}.", "Say the replica's whole name."
+        )
+    if not there:
+        raise Standing(
+            "dataset-missing",
+            f"No replica of {dataset} is below {parent}.",
+            f"Look at `zr status` here, and at: zfs list -r {parent}",
+        )
+    (name,) = there
+    if not seen[name]:
+        raise Refused(
+            "not-a-replica",
+            f"{name} is no replica of its own: it only holds others.",
+            "Name the replica itself.",
+        )
+    below = tuple(other for other in seen if other.startswith(name + "/") and seen[other])
+    used, free, count = observe_size(name)
+    return Found(name, names[name], below, used, free, count)
+
+
+def observe_replicas(parent: str) -> dict[str, bool]:
+    """Every dataset below the parent → whether it is a replica itself."""
+    argv = ["zfs", "get", "-H", "-r", "-t", "filesystem,volume", "-o", "name,value,source"]
+    lines = run_command([*argv, LANE_PROPERTY, parent]).stdout.splitlines()
+    rows = [line.split("\t") for line in lines]
+    return {name: value != "-" and source == "local" for name, value, source in rows}
+
+
+def observe_size(name: str) -> tuple[int, int, int]:
+    """Used bytes, free bytes of its pool as ZFS would give them, number of snapshots."""
+    shown = run_command(["zfs", "get", "-Hp", "-o", "value", "used,available", name]).stdout.split()
+    listed = run_command(["zfs", "list", "-H", "-o", "name", "-t", "snapshot", "-d", "1", name])
+    return int(shown[0]), int(shown[1]), len(listed.stdout.splitlines())
+
+
+def plan_aside(parent: str, name: str, aside: str) -> list[Step]:
+    """Rename it to where zr does not look for replicas; its new parents inherit `canmount`-less,
+    unmounted, read-only."""
+    folder = aside.rsplit("/", 1)[0]
+    steps = []
+    if run_command(["zfs", "list", "-Ho", "name", folder], check=False).returncode != 0:
+        steps.append(command_step(["zfs", "create", "-p", "-o", "canmount=off", folder]))
+    return [*steps, command_step(["zfs", "rename", name, aside])]
+
+
+def show(found: Found, steps: list[Step]) -> None:
+    """What it would do, for people."""
+    click.echo(
+        f"The replica {found.name} of a dataset of {found.source}: {found.snapshots} snapshots, "
+        f"{found.used_bytes >> 20} MiB. Nothing of it is destroyed."
+    )
+    for number, step in enumerate(steps, 1):
+        click.echo(f"{number:2}. {step.what}")
+    if found.used_bytes > found.free_bytes:
+        click.echo(
+            f"Note: the new copy may need as much, and only {found.free_bytes >> 20} MiB are free."
+        )
+
+
+def tell_result(found: Found, aside: str, steps: list[Step], *, done: bool, as_json: bool) -> None:
+    """What is where now, and what comes next."""
+    if as_json:
+        facts = {
+            "format": FORMAT,
+            "done": done,
+            "replica": found.name,
+            "aside": aside,
+            "also": list(found.below),
+            "used_bytes": found.used_bytes,
+            "free_bytes": found.free_bytes,
+            "steps": [step.what for step in steps],
+        }
+        click.echo(json.dumps(facts, indent=2, ensure_ascii=False))
+    elif done:
+        click.echo(f"The old replica is now {aside}; it stays until you destroy it yourself.")
+        click.echo(f"Now, on {found.source}: zr reload && zr replicate")

@@ -1,0 +1,85 @@
+"""The replicas that this node keeps, for the node whose they are, when it asks for them back.
+
+Looks at the pool anew each time and remembers nothing: it is asked only when a person restores.
+"""
+
+import os
+from collections.abc import Iterable
+
+from zrepl_py.core.copies import plan_copies
+from zrepl_py.engine.receive import Place
+from zrepl_py.errors import Refused, Standing
+from zrepl_py.model.fetch import CopyName
+from zrepl_py.model.history import Snapshot
+from zrepl_py.model.names import join_snapshot
+from zrepl_py.model.observation import Dataset
+from zrepl_py.model.properties import LANE_PROPERTY
+from zrepl_py.ports.zfs import ZfsPort
+
+
+class KeptCopies:
+    """Implements ports.copies.CopyPort on this node's pool."""
+
+    def __init__(self, places: Iterable[Place], zfs: ZfsPort) -> None:
+        self._places = {p.source.uuid: p for p in places}
+        self._zfs = zfs
+
+    def observe_copies(self, source: str) -> tuple[CopyName, ...]:
+        """See CopyPort."""
+        place = self._place(source)
+        above = place.parent.rpartition("/")[0]
+        seen = self._datasets(place)
+        lanes = {d.name: d.user_properties.get(LANE_PROPERTY, "") for d in seen}
+        return tuple(
+            CopyName(lanes[c.stored], c.dataset, c.kind, c.encrypted, c.properties)
+            for c in plan_copies(above, seen)
+        )
+
+    def observe_versions(self, source: str, lane: str) -> tuple[Snapshot, ...]:
+        """See CopyPort."""
+        return self._zfs.observe_history(self._find(source, lane).name).snapshots
+
+    def find_version(self, source: str, lane: str, guid: int) -> tuple[CopyName, Snapshot]:
+        """See CopyPort."""
+        snapshot = self._snapshot(self._find(source, lane), guid)
+        return next(c for c in self.observe_copies(source) if c.lane == lane), snapshot
+
+    def send_version(self, source: str, lane: str, guid: int, fd: int) -> None:
+        """See CopyPort."""
+        try:
+            replica = self._find(source, lane)
+            snapshot = join_snapshot(replica.name, self._snapshot(replica, guid).name)
+        except BaseException:
+            os.close(fd)
+            raise
+        self._zfs.send(snapshot, None, raw=replica.encrypted, fd=fd, resume=None)
+
+    def _snapshot(self, replica: Dataset, guid: int) -> Snapshot:
+        found = self._zfs.observe_history(replica.name).snapshot(guid)
+        if found is None:
+            raise Standing(
+                "snapshot-missing",
+                f"The copy has no snapshot with guid {guid} any more.",
+                "Ask again: another one may be as good.",
+            )
+        return found
+
+    def _find(self, source: str, lane: str) -> Dataset:
+        for dataset in self._datasets(self._place(source)):
+            if dataset.user_properties.get(LANE_PROPERTY) == lane:
+                return dataset
+        raise Refused("no-such-copy", f"No copy of lane {lane} is kept here.")
+
+    def _datasets(self, place: Place) -> list[Dataset]:
+        try:
+            return self._zfs.observe_datasets(place.parent)
+        except Standing as error:
+            if error.reason != "dataset-missing":
+                raise
+            return []  # nothing of this node was ever received
+
+    def _place(self, source: str) -> Place:
+        place = self._places.get(source)
+        if place is None:
+            raise Refused("not-a-target", "This node keeps no replicas of the one that asks.")
+        return place
