@@ -1,18 +1,29 @@
 """`python -m tests.simulation`: run seeds, fixed or fresh; print what was violated, and a trace."""
 
 import argparse
-import secrets
 import sys
 import time
 from collections import Counter
+from pathlib import Path
 
+from tests.simulation.night import run_night
 from tests.simulation.scenario import FAULTS, draw_scenario
 from tests.simulation.site import Report, Site
+from tests.simulation.speed import measure
+
+CHECK_DAYS = 0.25
+FRESH_DAYS = 2.0
 
 
-def run_seed(seed: int, *, faults: frozenset[str] | None = None, trace: bool = False) -> Report:
+def run_seed(
+    seed: int,
+    *,
+    faults: frozenset[str] | None = None,
+    trace: bool = False,
+    days: float = CHECK_DAYS,
+) -> Report:
     """One seed, from its drawing to its last check."""
-    return Site(draw_scenario(seed, faults), whole_trace=trace).run()
+    return Site(draw_scenario(seed, faults, days), whole_trace=trace).run()
 
 
 def render_failure(report: Report) -> str:
@@ -22,8 +33,7 @@ def render_failure(report: Report) -> str:
         f"seed {report.scenario.seed}: {report.scenario}",
         f"faults that happened: {', '.join(report.faults)}",
         *report.violations,
-        f"Again: make sim SEED={report.scenario.seed}, "
-        f"or python -m tests.simulation --seed {report.scenario.seed} --trace",
+        f"Again: make sim SEED={report.scenario.seed} DAYS={report.scenario.days:g}",
     ]
     return "\n".join(lines)
 
@@ -32,17 +42,22 @@ def main() -> int:
     """Exit 1 when a seed failed."""
     options = _parser().parse_args()
     faults = frozenset(options.faults.split(",")) & set(FAULTS) if options.faults else None
+    if options.speed:
+        return measure()
+    fresh = options.night or options.fresh
+    if fresh:
+        days = options.days or FRESH_DAYS
+        return min(1, run_night(fresh, days, jobs=options.jobs, resume=options.resume))
     if options.seed is not None:
         seeds = [options.seed]
-    elif options.fresh:
-        seeds = [secrets.randbelow(1 << 40) for _ in range(options.fresh)]
     else:
         first, _, last = options.seeds.partition("-")
         seeds = list(range(int(first), int(last or first) + 1))
-    began, simulated, failed = time.perf_counter(), 0.0, []
+    began, simulated, failed = time.process_time(), 0.0, []
     seen: Counter[str] = Counter()
     for seed in seeds:
-        report = run_seed(seed, faults=faults, trace=options.trace)
+        days = options.days or CHECK_DAYS
+        report = run_seed(seed, faults=faults, trace=options.trace, days=days)
         simulated += report.simulated_seconds
         seen.update(report.seen)
         if options.verbose or options.trace or options.seed is not None:
@@ -52,10 +67,10 @@ def main() -> int:
         if not report.ok:
             failed.append(seed)
             print(render_failure(report))
-    spent = time.perf_counter() - began
+    spent = time.process_time() - began
     print(
         f"{len(seeds)} seeds, {len(failed)} failed, {simulated / 86_400:.1f} days in {spent:.1f} s"
-        f" ({simulated / 86_400 / spent:.1f} days/s)"
+        f" of CPU ({simulated / 86_400 / spent:.1f} days/s)"
     )
     if options.seen:
         print("\n".join(f"{count:8} {what}" for what, count in sorted(seen.items())))
@@ -77,6 +92,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, help="one seed")
     parser.add_argument("--seeds", default="0-99", help="a range (default 0-99)")
     parser.add_argument("--fresh", type=int, metavar="COUNT", help="so many new seeds")
+    parser.add_argument("--night", type=int, metavar="COUNT", help="the same, for thousands")
+    parser.add_argument("--speed", action="store_true", help="simulated days per second of CPU")
+    parser.add_argument("--days", type=float, help="how long: 0.25, new seeds 2")
+    parser.add_argument("--jobs", type=int, help="processes for new seeds (default: all cores)")
+    parser.add_argument("--resume", type=Path, help="the record of new seeds to go on with")
     parser.add_argument("--faults", help="only these kinds, comma-separated")
     parser.add_argument("--trace", action="store_true", help="print everything that happened")
     parser.add_argument("--verbose", action="store_true", help="one line per seed")

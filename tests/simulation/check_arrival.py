@@ -7,7 +7,7 @@ gone.
 
 from typing import TYPE_CHECKING
 
-from tests.simulation.truth import members_of, own_versions
+from tests.simulation.truth import own_versions
 from zrepl_py.engine.commands import Command
 from zrepl_py.model.policy import Keep
 
@@ -37,11 +37,12 @@ class Arrival:
             return
         present = {
             v.guid
-            for d in members_of(self.site.alpha.pools)
+            for source in self.site.sources
+            for d in self.site.members_of(source)
             if d.guid == dataset
             for v in d.snapshots
         }
-        keep = self.site.policy.keep.get(node.node.name, Keep())
+        keep = truth.order_of[dataset].policy.keep.get(node.node.name, Keep())
         for place in range(first, last):
             if lineage.guids[place] in present and self._wanted(lineage.labels, place, keep):
                 self.site.watch.violation(
@@ -61,12 +62,11 @@ class Arrival:
 
     def at_end(self) -> None:
         """The newest of every dataset is everywhere."""
-        for dataset in members_of(self.site.alpha.pools):
+        for _, dataset, target in self.site.lanes():
             own = own_versions(dataset)
-            for target in self.site.targets:
-                arrived = self.site.truth.arrived.get((target.node.name, dataset.guid), [])
-                if own and (not arrived or arrived[-1] != own[-1].guid):
-                    self.site.watch.violation(
-                        "arrival",
-                        f"{dataset.name}@{own[-1].name} never came to {target.node.name}.",
-                    )
+            arrived = self.site.truth.arrived.get((target.node.name, dataset.guid), [])
+            if own and (not arrived or arrived[-1] != own[-1].guid):
+                self.site.watch.violation(
+                    "arrival",
+                    f"{dataset.name}@{own[-1].name} never came to {target.node.name}.",
+                )

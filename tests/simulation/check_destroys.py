@@ -6,6 +6,7 @@ Verdicts are judged again here, in another way than core/retention.py: by counti
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from tests.simulation.people import is_replica
 from tests.simulation.truth import own_versions
 from zrepl_py.engine.commands import Command
 from zrepl_py.events import Event
@@ -53,28 +54,31 @@ class Destroys:
                 self._say(node, name, "is not ours")
             if version is own_versions(found)[-1]:
                 self._say(node, name, "is the newest")
-            if node is self.site.alpha:
+            if not is_replica(node, found):
                 self._check_base(node, dataset_name, short, guid)
             if not version.holds:
                 self._check_verdict(node, name, guid)
 
     def before_release(self, node: "SimNode", command: Command) -> None:
         """The source lets go of a hold: not while the target has nothing newer."""
-        if node is not self.site.alpha:
-            return
         for name in command.args[0]:
             version = node.pools.version(name)
-            for target in self.site.targets:
+            found = node.pools.find(name.partition("@")[0])
+            if found is None or is_replica(node, found):
+                continue
+            for target, _ in self.site.links_from(node):
                 if version is None or command.args[1] != render_hold(target.node.short):
                     continue
                 dataset = self.site.truth.dataset_of[version.guid]
                 arrived = self.site.truth.arrived.get((target.node.name, dataset), [0])
                 if arrived[-1] == version.guid:
-                    sentence = f"alpha releases {name}, the newest that {target.node.name} has."
+                    sentence = (
+                        f"{node.node.name} releases {name}, the newest that {target.node.name} has."
+                    )
                     self.site.watch.violation("destroys", sentence)
 
     def _check_base(self, node: "SimNode", dataset: str, short: str, guid: int) -> None:
-        for target in self.site.targets:
+        for target, _ in self.site.links_from(node):
             base, since = self._base.get((dataset, target.node.name), ("", 0.0))
             arrived = self.site.truth.arrived.get(
                 (target.node.name, self.site.truth.dataset_of[guid]), [0]
@@ -84,11 +88,12 @@ class Destroys:
                 self._say(node, f"{dataset}@{short}", f"is the base of {target.node.name}")
 
     def _check_verdict(self, node: "SimNode", name: str, guid: int) -> None:
-        keep, limits = self.site.policy.keep.get(node.node.name, Keep()), self.site.policy.limits
         truth = self.site.truth
         dataset = truth.dataset_of[guid]
+        policy = truth.order_of[dataset].policy
+        keep, limits = policy.keep.get(node.node.name, Keep()), policy.limits
         lineage = truth.lineages[dataset]
-        if node is self.site.alpha:
+        if node.node.name == policy.source:
             newer = lineage.guids[lineage.place[guid] + 1 :]
         else:
             arrived = truth.arrived[node.node.name, dataset]

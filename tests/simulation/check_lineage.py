@@ -25,7 +25,10 @@ class LineageKept:
             version = found.snapshot(name)
             if version is None or version.guid in truth.content:
                 continue
-            truth.took(found, version)
+            if not any(order.means(dataset) for order in self.site.orders):
+                self.site.watch.violation("lineage", f"No policy means {dataset}@{name}.")
+                continue
+            truth.took(found, version, self.site.order_of(dataset))
             if content_of(version) != truth.content[version.guid]:
                 self.site.watch.violation("lineage", f"{dataset}@{name} is not what was written.")
 

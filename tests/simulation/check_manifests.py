@@ -13,21 +13,27 @@ if TYPE_CHECKING:
     from tests.simulation.node import SimNode
     from tests.simulation.site import Site
 
+Told = tuple[str, str, str]
+"""(target, source, group): within one, ticks come in order."""
+
 
 class ManifestsTrue:
     """Compares with what the files contained when the snapshots were taken."""
 
     def __init__(self, site: "Site") -> None:
         self.site = site
-        self._instant: Mapping[str, Content] = {}
-        self._seqs: set[int] = set()
-        self._stored: dict[str, list[int]] = {t.node.name: [0] for t in site.targets}
-        self._excused: set[int] = set()
+        self._instant: dict[tuple[str, str], Mapping[str, Content]] = {}
+        """(source, snapshot's name) → what the members contained."""
+        self._seqs: dict[str, dict[int, str]] = {s.node.name: {} for s in site.sources}
+        """Source → tick → its group."""
+        self._stored: dict[Told, list[int]] = {}
+        self._excused: dict[str, set[int]] = {s.node.name: set() for s in site.sources}
+        self._names = {s.node.uuid: s.node.name for s in site.sources}
 
     def before_snapshot_changed(self, node: "SimNode", command: Command) -> None:
         """The instant."""
         live = self.site.truth.live
-        self._instant = {
+        self._instant[node.node.name, command.args[1].split("_")[2]] = {
             name: live.get(found.guid, {})
             for name in command.args[0]
             if (found := node.pools.find(name)) is not None
@@ -37,10 +43,11 @@ class ManifestsTrue:
         """A manifest was journalled, by the source or by a target."""
         kind, fields = command.args
         if kind == "tick":
-            self._check(decode(Manifest, fields["manifest"]))
+            self._check(node, decode(Manifest, fields["manifest"]))
         elif kind == "manifest":
             manifest: Manifest = decode(Manifest, fields["manifest"])
-            stored = self._stored[node.node.name]
+            source = self._names[fields["source"]]
+            stored = self._stored.setdefault((node.node.name, source, manifest.group), [0])
             if manifest.seq <= stored[-1]:
                 self._say(f"tick {manifest.seq} came to {node.node.name} after {stored[-1]}.")
             stored.append(manifest.seq)
@@ -48,32 +55,44 @@ class ManifestsTrue:
     def on_booted(self, node: "SimNode") -> None:
         """After a start only the newest ticks are told again. What was not yet acknowledged may be
         in the journal all the same."""
-        if node is self.site.alpha:
-            self._excused |= set(sorted(self._seqs)[:-TOLD_AGAIN])
-            return
-        before = self._stored[node.node.name]
-        records = node.journal.records("manifest")
-        after = [0, *(decode(Manifest, r["manifest"]).seq for r in records)]
-        if not set(before) <= set(after):
-            self._say(f"{node.node.name} forgot ticks {set(before) - set(after)} in a crash.")
-        self._stored[node.node.name] = after
+        name = node.node.name
+        if name in self._seqs:
+            self._excused[name] |= set(sorted(self._seqs[name])[:-TOLD_AGAIN])
+        after: dict[Told, list[int]] = {}
+        for record in node.journal.records("manifest"):
+            told: Any = record["manifest"]
+            key = (name, self._names[str(record["source"])], told["group"])
+            after.setdefault(key, [0]).append(told["seq"])
+        for key, before in self._stored.items():
+            if key[0] == name and not set(before) <= set(after.setdefault(key, [0])):
+                self._say(f"{name} forgot ticks {set(before) - set(after[key])} in a crash.")
+        self._stored.update(after)
 
-    def _check(self, manifest: Manifest) -> None:
-        if manifest.seq in self._seqs:
+    def _check(self, node: "SimNode", manifest: Manifest) -> None:
+        known = self._seqs[node.node.name]
+        if manifest.seq in known:
             self._say(f"tick {manifest.seq} was given twice.")
-        self._seqs.add(manifest.seq)
-        if manifest.members.keys() != self._instant.keys():
+        known[manifest.seq] = manifest.group
+        instant = self._instant.pop((node.node.name, str(manifest.seq)), {})
+        if manifest.members.keys() != instant.keys():
             self._say(f"tick {manifest.seq} names other datasets than it snapshotted.")
         for dataset, guid in manifest.members.items():
-            if self.site.truth.content.get(guid) != self._instant.get(dataset):
+            if self.site.truth.content.get(guid) != instant.get(dataset):
                 self._say(f"tick {manifest.seq} says that guid {guid} is {dataset} at its instant.")
 
     def at_end(self) -> None:
         """Targets know of every tick."""
-        for name, stored in self._stored.items():
-            lacking = sorted(self._seqs - self._excused - set(stored))
-            if lacking:
-                self._say(f"{name} was never told of the ticks {lacking}.")
+        for link in self.site.links:
+            source, target = link.source.node.name, link.target.node.name
+            for order in self.site.orders:
+                policy, group = order.policy, f"{order.policy.name}/{order.pool}"
+                if policy.source != source or target not in policy.targets:
+                    continue
+                wanted = {seq for seq, known in self._seqs[source].items() if known == group}
+                stored = self._stored.get((target, source, group), [])
+                lacking = sorted(wanted - self._excused[source] - set(stored))
+                if lacking:
+                    self._say(f"{target} was never told of the ticks {lacking} of {group}.")
 
     def _say(self, sentence: Any) -> None:
         self.site.watch.violation("manifests", sentence)

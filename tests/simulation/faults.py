@@ -8,6 +8,7 @@ from collections.abc import Callable
 from random import Random
 from typing import TYPE_CHECKING
 
+from tests.simulation.operator import Operator
 from tests.simulation.people import People
 from zrepl_py.testing.model_zfs_state import ModelPool
 
@@ -29,21 +30,26 @@ class Faults:
         self._active = False
         self._people = People(site)
         self._kinds: dict[str, Callable[[Random], None]] = {
-            "crash-source": lambda r: self._crash(site.alpha, r),
+            "crash-source": lambda r: self._crash(r.choice(site.sources), r),
             "crash-target": lambda r: self._crash(r.choice(site.targets), r),
             "partition": self._partition,
             "lost-answers": self._lost_answers,
             "cut-streams": self._cut_streams,
-            "target-full": lambda r: self._full(r.choice(site.targets), "back", r, 1.0),
-            "source-full": lambda r: self._full(site.alpha, "tank", r, 1.0),
-            "low-space": lambda r: self._full(*self._some_pool(r), r, 0.97),
+            "target-full": lambda r: self._full(r.choice(site.targets), r, 1.0),
+            "source-full": lambda r: self._full(r.choice(site.sources), r, 1.0),
+            "low-space": lambda r: self._full(r.choice(site.nodes), r, 0.97),
             "suspended": self._suspended,
-            "clock-source": lambda r: self._clock(site.alpha, r),
+            "degraded": self._degraded,
+            "clock-source": lambda r: self._clock(r.choice(site.sources), r),
             "clock-target": lambda r: self._clock(r.choice(site.targets), r),
+            "drift": self._drift,
             "slow": self._slow,
+            "slow-link": self._slow_link,
+            "frozen": self._frozen,
             "late-calls": self._late_calls,
             "journal-full": self._journal_full,
             **self._people.deeds,
+            **Operator(site).deeds,
         }
 
     def start(self) -> None:
@@ -64,6 +70,10 @@ class Faults:
         for node in self.site.nodes:
             if not node.up:
                 node.boot()
+
+    def set_property(self) -> None:
+        """A person sets one when all is well."""
+        self._people.deeds["properties"](Random(f"{self.site.seed}/late property"))
 
     def _next(self, kind: str, random: Random) -> None:
         def happen() -> None:
@@ -95,12 +105,16 @@ class Faults:
         node.crash_in = random.choice((1, 2, 3, 5, 8, 13, 21, 34, 55))
 
     def _partition(self, random: Random) -> None:
-        link = random.choice(self.site.links)
-        link.cut_off += 1
-        link.tear()
+        some = random.choice(self.site.links)
+        ends = {some.source, some.target}
+        links = [n for n in self.site.links if {n.source, n.target} == ends]
+        for link in links:
+            link.cut_off += 1
+            link.tear()
 
         def end() -> None:
-            link.cut_off -= 1
+            for link in links:
+                link.cut_off -= 1
 
         self._lasting(random, end)
 
@@ -122,19 +136,21 @@ class Faults:
 
         self._lasting(random, end)
 
-    def _some_pool(self, random: Random) -> tuple["SimNode", str]:
-        node = random.choice(self.site.nodes)
-        return node, "tank" if node is self.site.alpha else "back"
-
-    def _full(self, node: "SimNode", name: str, random: Random, share: float) -> None:
-        pool = node.pools.pools[name]
+    def _full(self, node: "SimNode", random: Random, share: float) -> None:
+        pool = node.pools.pools[node.pool]
         pool.size_bytes = max(int(pool.used_bytes() / share), 1)
         self._lasting(random, lambda: _restore_size(pool))
 
     def _suspended(self, random: Random) -> None:
-        node, name = self._some_pool(random)
-        pool = node.pools.pools[name]
-        pool.health = "SUSPENDED"
+        self._ill(random, "SUSPENDED")
+
+    def _degraded(self, random: Random) -> None:
+        self._ill(random, "DEGRADED")  # a disk less: everything goes on
+
+    def _ill(self, random: Random, health: str) -> None:
+        node = random.choice(self.site.nodes)
+        pool = node.pools.pools[node.pool]
+        pool.health = health
 
         def end() -> None:
             pool.health = "ONLINE"
@@ -147,6 +163,25 @@ class Faults:
 
         def end() -> None:
             node.clock.wrong_by_seconds -= step
+
+        self._lasting(random, end)
+
+    def _drift(self, random: Random) -> None:
+        clock = random.choice(self.site.nodes).clock
+        clock.drift(random.choice((-0.01, 0.0001, 0.001, 0.02)))
+        self._lasting(random, lambda: clock.drift(0.0))
+
+    def _frozen(self, random: Random) -> None:
+        node = random.choice(self.site.nodes)
+        node.frozen += 1
+        self._lasting(random, node.thaw)
+
+    def _slow_link(self, random: Random) -> None:
+        link = random.choice(self.site.links)
+        link.slowness = random.choice((10.0, 100.0, 1000.0))
+
+        def end() -> None:
+            link.slowness = 1.0
 
         self._lasting(random, end)
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tests.simulation.site import Site
 
 PATIENCE_SECONDS = 60.0
+LONGEST_STREAM_SECONDS = 300.0
 
 
 @dataclass(slots=True, eq=False)
@@ -81,6 +82,7 @@ class Link:
         """So many further streams are cut."""
         self.late_calls = 0
         """So many further calls are done by the target only after the asker has given up."""
+        self.slowness = 1.0
         self._open: dict[Call, None] = {}
 
     # The source's side.
@@ -106,14 +108,22 @@ class Link:
         patience = self.random.random() ** 2 * PATIENCE_SECONDS
         self.loop.after(patience, lambda: call.finish(None, silent))
 
+    def _give_up(self, call: Call) -> None:
+        if call in self._open:
+            self._lose(call)
+
     def _travel(self) -> float:
-        return self.site.latency_seconds * self.random.random()
+        return self.site.latency_seconds * self.slowness * self.random.random()
 
     # The target's side.
 
     def _arrive(self, call: Call) -> None:
         if self.cut_off or not self.target.up:
             self._lose(call)
+            return
+        if self.target.frozen:
+            self.loop.after(PATIENCE_SECONDS, lambda: self._give_up(call))
+            self.target.deferred.append(lambda: self._serve(call))
             return
         if self.late_calls > 0:
             self.late_calls -= 1
@@ -130,6 +140,10 @@ class Link:
         target, source = self.target, self.source.node.uuid
         if verb == "tell_manifest":
             engine = target.replicas.store_manifest(source, arguments[0])
+            self._run(engine, lambda v, e: self._answer(call, v, e))
+            return
+        if verb == "tell_receipt":
+            engine = target.replicas.store_receipt(source, arguments[0])
             self._run(engine, lambda v, e: self._answer(call, v, e))
             return
         lane = LaneName(arguments[0].uuid, arguments[0].dataset)
@@ -202,8 +216,12 @@ class Link:
                 call.end_sending()
                 done(value, trouble or error)
 
-            assert target.tasks is tasks
-            self._run(target.replicas.receive(known, replica, begin, fd), received)
+            def arrive() -> None:
+                if target.tasks is tasks:  # else it crashed meanwhile, and has forgotten all this
+                    self._run(target.replicas.receive(known, replica, begin, fd), received)
+
+            seconds = len(content) * self.slowness / self.site.scenario.bandwidth
+            self.loop.after(min(seconds, LONGEST_STREAM_SECONDS), arrive)
 
         self._run(target.replicas.prepare(known, begin), prepared)
 

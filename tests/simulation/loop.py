@@ -15,24 +15,26 @@ class Loop:
     def __init__(self) -> None:
         self.now = 0.0
         self.steps = 0
+        self.stopped = False
+        """Something is wrong: nothing happens any more."""
         self._heap: list[tuple[float, int, Act]] = []
         self._count = 0
 
     def after(self, seconds: float, act: Act) -> None:
-        """Do it so many seconds from now."""
+        """Do it so many seconds from now (0 or more)."""
         self._count += 1
-        heapq.heappush(self._heap, (self.now + max(0.0, seconds), self._count, act))
+        heapq.heappush(self._heap, (self.now + seconds, self._count, act))
 
-    def run_until(self, moment: float, stop: Callable[[], bool] | None = None) -> None:
-        """Let time pass until `moment`, or until `stop` says so."""
-        heap = self._heap
-        while heap and heap[0][0] <= moment:
-            self.now, _, act = heapq.heappop(heap)
-            self.steps += 1
+    def run_until(self, moment: float) -> None:
+        """Let time pass until `moment`, or until somebody sets `stopped`."""
+        heap, pop, steps = self._heap, heapq.heappop, 0
+        while heap and heap[0][0] <= moment and not self.stopped:
+            self.now, _, act = pop(heap)
+            steps += 1
             act()
-            if stop is not None and stop():
-                return
-        self.now = max(self.now, moment)
+        self.steps += steps
+        if not self.stopped:
+            self.now = max(self.now, moment)
 
 
 class NodeClock:
@@ -42,10 +44,18 @@ class NodeClock:
         self._loop = loop
         self._epoch = epoch
         self.wrong_by_seconds = 0.0
+        self._drift = 0.0
+        self._drifts_since = 0.0
 
     def now(self) -> float:
         """See ClockPort."""
-        return self._epoch + self._loop.now + self.wrong_by_seconds
+        true = self._loop.now
+        drifted = (true - self._drifts_since) * self._drift
+        return self._epoch + true + self.wrong_by_seconds + drifted
+
+    def drift(self, share: float) -> None:
+        """From now on it gains (or loses) this share of every second; 0: it is put right again."""
+        self._drift, self._drifts_since = share, self._loop.now
 
     def monotonic(self) -> float:
         """See ClockPort."""

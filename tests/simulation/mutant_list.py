@@ -1,30 +1,17 @@
 """The deliberate bugs, each one that somebody could write. docs/design/simulation.md has them."""
 
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True)
-class Mutant:
-    """In `function` of `module`, `old` (there exactly once) becomes `new`."""
-
-    name: str
-    module: str
-    function: str
-    old: str
-    new: str
-    test: str = ""
-    """`module::function` of the unit test that must notice; empty: the simulator must."""
-
+from tests.simulation.mutant import Mutant
+from tests.simulation.mutant_list_site import SITE_MUTANTS
 
 _REPLICATION_TEST = "tests.unit.test_replication"
 _REPLICATION = "zrepl_py.core.replication"
 _RECEIVE = "zrepl_py.engine.receive"
 _LANES = "zrepl_py.daemon.lanes"
 _SOURCE = "zrepl_py.daemon.source"
-_REPLICAS = "zrepl_py.daemon.replicas"
 _RETENTION = "zrepl_py.core.retention"
 
 MUTANTS = (
+    *SITE_MUTANTS,
     Mutant(
         "plan-without-hold",
         _REPLICATION,
@@ -137,7 +124,7 @@ MUTANTS = (
         "idle-lanes-never-look",
         _LANES,
         "Lanes.run_lane",
-        "if self.clock.monotonic() - state.looked_at >= LOOK_SECONDS:",
+        "if self.clock.monotonic() - state.looked_at >= believed:",
         "if False:",
     ),
     Mutant(
@@ -179,8 +166,8 @@ MUTANTS = (
         "prune-forgets-what-went",
         _SOURCE,
         "Source.prune",
-        'gone = {o.name for o in outcomes if o.destroyed or o.cause == "gone"}',
-        "gone = set()",
+        "gone = pruned.gone_of(name)",
+        "gone = frozenset()",
     ),
     Mutant(
         "tick-not-remembered",

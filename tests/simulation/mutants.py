@@ -9,14 +9,19 @@ import argparse
 import ast
 import importlib
 import inspect
+import multiprocessing
 import sys
 import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from tests.simulation.mutant_list import MUTANTS, Mutant
+import pytest
+
+from tests.simulation.mutant import Mutant
+from tests.simulation.mutant_list import MUTANTS
 from tests.simulation.scenario import draw_scenario
 from tests.simulation.site import Site
 
@@ -61,7 +66,10 @@ def hunt(mutant: Mutant, seeds: int = SEEDS) -> Fate:
         if mutant.test:
             return Fate(mutant, mutant.test if _test_fails(mutant.test) else "")
         for seed in range(seeds):
-            report = Site(draw_scenario(seed)).run()
+            try:
+                report = Site(draw_scenario(seed)).run()
+            except Exception as error:  # noqa: BLE001 - noticed, though not by a checker
+                return Fate(mutant, f"seed {seed}, which breaks off: {error!r}")
             if not report.ok:
                 return Fate(mutant, f"seed {seed}: {report.violations[0]}")
     return Fate(mutant, "")
@@ -71,7 +79,7 @@ def _test_fails(name: str) -> bool:
     module, _, function = name.partition("::")
     try:
         getattr(importlib.import_module(module), function)()
-    except Exception:  # noqa: BLE001 - however it notices
+    except (Exception, pytest.fail.Exception):  # noqa: BLE001 - however it notices
         return True
     return False
 
@@ -111,11 +119,12 @@ def main(say: Callable[[str], None] = print) -> int:
     options = parser.parse_args()
     chosen = [m for m in MUTANTS if not options.names or m.name in options.names]
     survivors = []
-    for mutant in chosen:
-        fate = hunt(mutant, options.seeds)
-        if not fate.killer:
-            survivors.append(mutant.name)
-        say(f"{mutant.name:36} {'killed by ' + fate.killer[:150] if fate.killer else 'SURVIVES'}")
+    with multiprocessing.Pool(maxtasksperchild=1) as pool:
+        for fate in pool.imap(partial(hunt, seeds=options.seeds), chosen):
+            name = fate.mutant.name
+            if not fate.killer:
+                survivors.append(name)
+            say(f"{name:36} {'killed by ' + fate.killer[:150] if fate.killer else 'SURVIVES'}")
     say(f"{len(chosen)} mutants, {len(survivors)} survive")
     return 1 if survivors else 0
 

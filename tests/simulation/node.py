@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from tests.simulation.site import Site
 
 EPOCH = Epoch(1, "9f3a21cc")
-BOOT_WALL = 1_795_000_000.0
+POOL_BYTES = 1 << 30
 PRUNE_SECONDS = 60.0
 BUSY_SECONDS = 30.0
 SLOW_VERBS = {"receive": 8.0, "observe_datasets": 3.0, "snapshot_changed": 2.0}
@@ -56,18 +56,27 @@ class Turn:
 class SimNode:
     """A machine with pools, that runs zr until it crashes, and again."""
 
-    def __init__(self, site: "Site", name: str, number: int, pools: dict[str, int]) -> None:
+    def __init__(self, site: "Site", name: str, number: int, pool: str) -> None:
         self.site = site
+        self.pool = pool
         self.loop: Loop = site.loop
         self.random = Random(f"{site.seed}/{name}")
         self.node = Node(f"{number:08x}-0000-4000-8000-000000000000", name)
-        self.clock = NodeClock(self.loop, BOOT_WALL)
-        self.pools = ModelPools(pools, seed=site.seed * 10 + number, now=self.clock.now)
+        self.clock = NodeClock(self.loop, site.scenario.starts_at)
+        self.pools = ModelPools(
+            {pool: POOL_BYTES}, seed=site.seed * 10 + number, now=self.clock.now
+        )
         self.journal = ModelJournal(self.clock)
         self.streams: dict[int, Stream] = {}
         self.crash_in: int | None = None
         """After so many further commands this node crashes; None: it does not."""
+        self.crash_as = ""
+        """`before`, `within` or `after` the command; empty: the seed draws."""
         self.slowness = 1.0
+        self.frozen = 0
+        """While above 0 the daemon's process stands still (SIGSTOP, a starved machine)."""
+        self.deferred: list[Callable[[], None]] = []
+        """What it does when it goes on."""
         self.journal_full = 0
         """The journal's file system takes no more while this is above 0."""
         self.policies: tuple[Policy, ...] = ()
@@ -79,6 +88,8 @@ class SimNode:
         self.replicas: Replicas
         self._turns: dict[str, Turn] = {}
         self._fds = 100
+        self._decoded: dict[str, Manifest] = {}
+        """Ticks in the journal, by their hash: read once, however often it boots."""
 
     @property
     def up(self) -> bool:
@@ -117,11 +128,12 @@ class SimNode:
             lanes_agenda=self.lane_tasks,
             tell=self.tell,
             rescan_seconds=300,
-            journalled=[_manifest(r["manifest"]) for r in self.journal.records("tick")],
+            journalled=[self._manifest(r) for r in self.journal.records("tick")],
+            reserved=(f"{self.pool}/zr",),
         )
         self.replicas = Replicas(
             name=self.node.name,
-            places=[Place(f"back/zr/{n.name}", n) for n in self.keeps_for],
+            places=[Place(f"{self.pool}/zr/{n.name}", n) for n in self.keeps_for],
             policies=self.policies,
             ports=ports,
             tell=self.tell,
@@ -130,20 +142,37 @@ class SimNode:
             self._tick_again(tasks, key)
         self._prune_again(tasks)
 
-    def crash(self) -> None:
+    def crash(self, down_seconds: float | None = None) -> None:
         """Power off, now: memory is gone, and so is what the journal had not synced."""
         if self.tasks is None:
             return
         self.site.trace(self, "CRASH", "", "")
         self.site.watch.seen["crash"] += 1
         tasks, self.tasks = self.tasks, None
-        self.crash_in = None
+        self.crash_in, self.crash_as = None, ""
+        self.deferred.clear()
         tasks.forget()
         self.lane_tasks.forget()
         self.journal.crash(keep_unsynced=self.random.randrange(2))
         for _, link in self.site.links_of(self):
             link.tear()
-        self.loop.after(self.site.scenario.down_seconds(self.random), self._start_again)
+        if down_seconds is None:
+            down_seconds = self.site.scenario.down_seconds(self.random)
+        self.loop.after(down_seconds, self._start_again)
+
+    def thaw(self) -> None:
+        """One reason less to stand still."""
+        self.frozen -= 1
+        if not self.frozen:
+            deferred, self.deferred = self.deferred, []
+            for act in deferred:
+                self.loop.after(0.0, act)
+
+    def _manifest(self, record: Any) -> Manifest:
+        known = self._decoded.get(record["hash"])
+        if known is None:
+            known = self._decoded[record["hash"]] = decode(Manifest, record["manifest"])
+        return known
 
     def _start_again(self) -> None:
         if self.tasks is None:
@@ -151,13 +180,18 @@ class SimNode:
             self.boot()
 
     def _tick_again(self, tasks: Tasks, key: tuple[str, str]) -> None:
-        if tasks.alive:
+        if self.frozen:
+            self.deferred.append(lambda: self._tick_again(tasks, key))
+        elif tasks.alive:
             self.source.start_tick(key)
             cadence = self.source.cadences[key]
             self.loop.after(cadence, lambda: self._tick_again(tasks, key))
 
     def _prune_again(self, tasks: Tasks) -> None:
         if not tasks.alive:
+            return
+        if self.frozen:
+            self.deferred.append(lambda: self._prune_again(tasks))
             return
         for uuid, known in list(self.replicas.lanes.items()):
             if not self._turns.setdefault(uuid, Turn()).taken:
@@ -212,7 +246,7 @@ class SimNode:
 
     def perform(self, port: Any, command: Command) -> Any:
         """Do a command, and crash where the seed says so."""
-        crash = self._crash_comes()
+        crash = self._crash_comes() if self.crash_in is not None else None
         if crash == "before":
             self.crash()
             raise CrashedError
@@ -248,12 +282,11 @@ class SimNode:
         return getattr(port, command.verb)(*command.args, **command.kwargs)
 
     def _crash_comes(self) -> str | None:
-        if self.crash_in is None:
-            return None
+        assert self.crash_in is not None
         self.crash_in -= 1
         if self.crash_in > 0:
             return None
-        return self.random.choice(("before", "after", "within"))
+        return self.crash_as or self.random.choice(("before", "after", "within"))
 
     def open_stream(self, content: bytes) -> tuple[int, Stream]:
         """A stream that a receive can read: its descriptor, and what can still cut it."""
@@ -269,7 +302,3 @@ class SimNode:
     def broken(self, error: Exception) -> None:
         """Nobody may raise this."""
         self.site.watch.violation("bug", f"{self.node.name}: {type(error).__name__}: {error}")
-
-
-def _manifest(value: Any) -> Manifest:
-    return decode(Manifest, value)

@@ -5,13 +5,22 @@ common ones.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import TypeVar
 
 from zrepl_py.model.policy import Keep, Limits, Policy, Selection
 
 T = TypeVar("T")
+DAY_SECONDS = 86_400
+MOST_SNAPSHOTS = 60
+STARTS = (
+    1_795_000_000,  # an ordinary day
+    1_792_872_000,  # 2026-10-24 20:00 UTC: five hours later clocks in Berlin go back
+    1_806_177_600,  # 2027-03-27 20:00 UTC: five hours later they go forward
+)
+CLOCKS_CHANGE_AFTER_SECONDS = 5 * 3600
+"""In the second and the third of them."""
 
 FAULTS = (
     "crash-source",
@@ -38,7 +47,33 @@ FAULTS = (
     "held-by-hand",
     "properties",
     "replica-destroyed",
+    "frozen",
+    "degraded",
+    "drift",
+    "slow-link",
+    "operator",
+    "restart",
+    "sync",
 )
+
+
+@dataclass(frozen=True)
+class Order:
+    """One policy, and the datasets that are made for it."""
+
+    policy: Policy
+    pool: str
+    made: tuple[str, ...]
+    """Whole names; parents first."""
+
+    def means(self, name: str) -> bool:
+        """Does the policy mean this dataset? Judged here in another way than core/selection.py."""
+        inside = any(
+            name == root or name.startswith(root + "/")
+            for root in (pattern.removesuffix("/**") for pattern in self.policy.selection.include)
+        )
+        replica = name == f"{self.pool}/zr" or name.startswith(f"{self.pool}/zr/")
+        return inside and not replica and name not in self.policy.selection.exclude
 
 
 @dataclass(frozen=True)
@@ -46,74 +81,111 @@ class Scenario:
     """Everything that is drawn before time begins."""
 
     seed: int
+    days: float
+    """How long it was asked to last, at least."""
     faults: frozenset[str]
+    window_seconds: float
+    """How long faults happen."""
     cadence_seconds: int
-    ticks: int
-    """Cadences during which faults happen."""
+    """Of the first policy; others tick less often."""
     latency_seconds: float
     threads: int
-    targets: int
-    datasets: tuple[str, ...]
-    """Below tank/; parents first."""
-    write_seconds: float
-    """Mean time between two writes to one dataset."""
+    targets: tuple[str, ...]
+    """Of the first policy."""
+    orders: tuple[Order, ...]
+    starts_at: int
+    """Wall clock at the beginning, seconds since 1970."""
+    nights: bool
+    """Whether everybody sleeps at night, and nothing is written."""
+    bandwidth: float
+    """Bytes per second of the links."""
     encrypted: bool
-    """Whether one of the datasets (and what is below it) is sent raw."""
-    keep_source: Keep
-    keep_target: Keep
+    """Whether one of the first policy's datasets (and what is below it) is sent raw."""
     fault_seconds: float
     """Mean time between two faults of one kind."""
 
     @property
-    def window_seconds(self) -> float:
-        """How long faults happen."""
-        return float(self.ticks * self.cadence_seconds)
+    def slowest_seconds(self) -> int:
+        """The longest cadence of all policies."""
+        return max(order.policy.every_seconds for order in self.orders)
 
     def down_seconds(self, random: Random) -> float:
         """How long a machine stays off: mostly seconds, sometimes hours."""
         return min(1.0 * 10 ** random.uniform(0.3, 4.3), self.window_seconds / 3)
 
-    def policy(self, targets: tuple[str, ...]) -> Policy:
-        """The one policy of the site."""
-        keep = {"alpha": self.keep_source, **dict.fromkeys(targets, self.keep_target)}
-        return Policy(
-            name="all",
-            source="alpha",
-            selection=Selection(("tank/data/**",), ("tank/data/scratch",)),
-            every_seconds=self.cadence_seconds,
-            targets=targets,
-            keep={node: rule for node, rule in keep.items() if rule != Keep()},
-            limits=Limits(max_snapshots=60, min_free_percent=10),
-        )
 
-
-def draw_scenario(seed: int, faults: frozenset[str] | None = None) -> Scenario:
+def draw_scenario(seed: int, faults: frozenset[str] | None = None, days: float = 0.25) -> Scenario:
     """The scenario of a seed; `faults` overrides which kinds happen."""
     draw = _Draw(seed)
-    cadence = draw.one("cadence", (60, 60, 300, 300, 600, 900, 3600))
-    ticks = draw.one("ticks", (30, 60, 90))
-    trees = (
-        ("data", "data/a"),
-        ("data", "data/a", "data/b"),
-        ("data", "data/a", "data/a/deep", "data/b"),
-        ("data",),
-    )
+    cadence = draw.one("cadence", (60, 300, 300, 600, 900, 1800, 3600))
     drawn = frozenset(f for f in FAULTS if draw.chance(f, 0.35))
+    targets = ("beta", "gamma")[: draw.one("targets", (1, 1, 1, 2))]
+    window = max(days * DAY_SECONDS, 20 * cadence) * draw.one("length", (1,) * 9 + (2,))
     return Scenario(
         seed=seed,
+        days=days,
         faults=drawn if faults is None else faults,
+        window_seconds=window,
         cadence_seconds=cadence,
-        ticks=ticks,
         latency_seconds=draw.one("latency", (0.005, 0.02, 0.02, 0.2, 1.0)),
         threads=draw.one("threads", (2, 4, 8)),
-        targets=draw.one("targets", (1, 1, 1, 2)),
-        datasets=draw.one("datasets", trees),
-        write_seconds=cadence * draw.one("writes", (0.3, 1.0, 3.0)),
+        targets=targets,
+        orders=_draw_orders(draw, cadence, targets),
+        starts_at=draw.one("start", STARTS),
+        nights=draw.chance("nights", 0.5),
+        bandwidth=draw.one("bandwidth", (1e9, 1e9, 1e7, 1e6)),
         encrypted=draw.chance("encrypted", 0.3),
-        keep_source=draw.keep("source", cadence),
-        keep_target=draw.keep("target", cadence),
-        fault_seconds=cadence * ticks / draw.one("fault rate", (1, 3, 6)),
+        fault_seconds=window / draw.one("fault rate", (2, 6, 15)),
     )
+
+
+def _draw_orders(draw: "_Draw", cadence: int, targets: tuple[str, ...]) -> tuple[Order, ...]:
+    """The first policy always; sometimes a second one of the same node, sometimes one that keeps
+    what the target has itself on the source: traffic in both directions."""
+    trees = (("",), ("", "/a"), ("", "/a", "/b"), ("", "/a", "/a/deep", "/b"))
+    tree = draw.one("datasets", trees)
+    keep = {"alpha": draw.keep("source", cadence)}
+    keep |= dict.fromkeys(targets, draw.keep("target", cadence))
+    orders = [_order("all", "alpha", "tank", "data", tree, cadence, targets, keep)]
+    if draw.chance("second policy", 0.35):
+        slow = cadence * draw.one("second cadence", (1, 5, 15))
+        keep = {"alpha": draw.keep("second source", slow), "beta": draw.keep("second target", slow)}
+        some = draw.one("second datasets", trees[:2])
+        orders.append(_order("docs", "alpha", "tank", "docs", some, slow, ("beta",), keep))
+    if draw.chance("two-way", 0.35):
+        slow = cadence * draw.one("cadence back", (1, 3))
+        keep = {"beta": draw.keep("back source", slow), "alpha": draw.keep("back target", slow)}
+        some = draw.one("datasets back", trees[:3])
+        order = _order("back", "beta", "back", "own", some, slow, ("alpha",), keep)
+        if draw.chance("whole pool", 0.3):  # all but the replicas of others
+            whole = replace(order.policy.selection, include=("back/**",))
+            policy = replace(order.policy, selection=whole)
+            order = Order(policy, "back", ("back", *order.made))
+        orders.append(order)
+    return tuple(orders)
+
+
+def _order(
+    name: str,
+    source: str,
+    pool: str,
+    root: str,
+    tree: tuple[str, ...],
+    every_seconds: int,
+    targets: tuple[str, ...],
+    keep: dict[str, Keep],
+) -> Order:
+    policy = Policy(
+        name=name,
+        source=source,
+        selection=Selection((f"{pool}/{root}/**",), (f"{pool}/{root}/scratch",)),
+        every_seconds=every_seconds,
+        targets=targets,
+        keep={node: rule for node, rule in keep.items() if rule != Keep()},
+        limits=Limits(max_snapshots=MOST_SNAPSHOTS, min_free_percent=10),
+        timezone="Europe/Berlin",
+    )
+    return Order(policy, pool, tuple(f"{pool}/{root}{below}" for below in tree))
 
 
 class _Draw:

@@ -5,7 +5,7 @@ checked; then nothing is written any more, and what remains is checked again.
 """
 
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,13 +13,13 @@ from tests.simulation.faults import Faults
 from tests.simulation.link import Link
 from tests.simulation.loop import Loop
 from tests.simulation.node import SimNode
-from tests.simulation.scenario import Scenario
+from tests.simulation.scenario import Order, Scenario
 from tests.simulation.truth import Truth
 from tests.simulation.watch import Watch
 from tests.simulation.world import World
 from zrepl_py.daemon.lanes import LOOK_SECONDS
+from zrepl_py.testing.model_zfs_state import ModelDataset
 
-POOL_BYTES = 1 << 30
 SETTLE_SECONDS = 1200.0
 QUIET_SECONDS = 400.0
 HEALED_LATENCY_SECONDS = 0.05
@@ -61,32 +61,58 @@ class Site:
             maxlen=None if whole_trace else TRACE_LINES
         )
         self.truth = Truth()
-        self.alpha = SimNode(self, "alpha", 0xA1, {"tank": POOL_BYTES})
-        names = ("beta", "gamma")[: scenario.targets]
-        self.targets = [
-            SimNode(self, name, 0xB1 + n, {"back": POOL_BYTES}) for n, name in enumerate(names)
-        ]
-        self.nodes = [self.alpha, *self.targets]
-        self.links = [Link(self, self.alpha, target) for target in self.targets]
-        self.policy = scenario.policy(names)
+        self.healed_at = float("inf")
+        """When the last fault ended."""
+        self.alpha = SimNode(self, "alpha", 0xA1, "tank")
+        others = [SimNode(self, n, 0xB1 + i, "back") for i, n in enumerate(scenario.targets)]
+        self.nodes = [self.alpha, *others]
+        self.orders = scenario.orders
+        named = {node.node.name: node for node in self.nodes}
+        ways = dict.fromkeys((o.policy.source, t) for o in self.orders for t in o.policy.targets)
+        self.links = [Link(self, named[source], named[target]) for source, target in ways]
+        self.sources = [n for n in self.nodes if any(n is link.source for link in self.links)]
+        self.targets = [n for n in self.nodes if any(n is link.target for link in self.links)]
         self.watch = Watch(self)
         self.world = World(self)
         self.faults = Faults(self)
         for node in self.nodes:
-            node.policies = (self.policy,)
+            node.policies = tuple(order.policy for order in self.orders)
         for target in self.targets:
-            target.pools.make_dataset("back/zr", mounted=False)
-            target.keeps_for = (self.alpha.node,)
+            target.pools.make_dataset(f"{target.pool}/zr", mounted=False)
+            target.keeps_for = tuple(s.node for s, _ in self.links_to(target))
 
-    # What nodes ask for.
+    # What nodes and checkers ask for.
 
     def links_from(self, node: SimNode) -> list[tuple[SimNode, Link]]:
         """(target, link) of a source."""
         return [(link.target, link) for link in self.links if link.source is node]
 
+    def links_to(self, node: SimNode) -> list[tuple[SimNode, Link]]:
+        """(source, link) of a target."""
+        return [(link.source, link) for link in self.links if link.target is node]
+
     def links_of(self, node: SimNode) -> list[tuple[SimNode, Link]]:
         """Both directions."""
         return [(n.target, n) for n in self.links if node in (n.source, n.target)]
+
+    def order_of(self, dataset: str) -> Order:
+        """The order that means a source's dataset."""
+        return next(order for order in self.orders if order.means(dataset))
+
+    def members_of(self, node: SimNode) -> list[ModelDataset]:
+        """The datasets of a node that a policy means; parents first."""
+        orders = [o for o in self.orders if o.policy.source == node.node.name]
+        datasets = node.pools.pools[node.pool].datasets
+        return [datasets[name] for name in sorted(datasets) if any(o.means(name) for o in orders)]
+
+    def lanes(self) -> Iterator[tuple[SimNode, ModelDataset, SimNode]]:
+        """(source, dataset, target) of all that should be replicated now."""
+        for source in self.sources:
+            for dataset in self.members_of(source):
+                wanted = self.order_of(dataset.name).policy.targets
+                for target, _ in self.links_from(source):
+                    if target.node.name in wanted:
+                        yield source, dataset, target
 
     def trace(self, node: SimNode, mark: str, what: Any, value: Any) -> None:
         """One line; rendered only when somebody reads it."""
@@ -104,15 +130,18 @@ class Site:
         window = self.scenario.window_seconds
         self._until(window)
         self.faults.end()
+        if "properties" in self.scenario.faults:  # once more, where nothing else goes wrong
+            self.loop.after(SETTLE_SECONDS / 2, self.faults.set_property)
         # A site that is too slow for its cadence never catches up, and should not.
         self.latency_seconds = min(self.latency_seconds, HEALED_LATENCY_SECONDS)
-        healed = window + SETTLE_SECONDS + 2 * self.scenario.cadence_seconds
+        self.healed_at = window
+        healed = window + SETTLE_SECONDS + 2 * self.scenario.slowest_seconds
         if "replica-destroyed" in self.scenario.faults:
             healed += LOOK_SECONDS  # until then an idle lane may not know that its replica is gone
         self._until(healed)
         self._check(self.watch.healed)
         self.world.stop()
-        quiet = QUIET_SECONDS + 3 * self.scenario.cadence_seconds
+        quiet = QUIET_SECONDS + 3 * self.scenario.slowest_seconds
         self._until(healed + quiet)
         for _ in range(200):  # a little later, should something periodic run just now
             if not any(node.busy for node in self.nodes):
@@ -122,8 +151,7 @@ class Site:
         return self._report()
 
     def _until(self, moment: float) -> None:
-        if not self.watch.violations:
-            self.loop.run_until(moment, lambda: bool(self.watch.violations))
+        self.loop.run_until(moment)
 
     def _check(self, check: Any) -> None:
         if not self.watch.violations:

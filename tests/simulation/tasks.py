@@ -32,6 +32,10 @@ class Host(Protocol):
 
     loop: Loop
     random: Random
+    frozen: int
+    """While it is above 0, nothing of it goes on..."""
+    deferred: list[Callable[[], None]]
+    """...and this is what goes on then."""
 
     def perform(self, port: Any, command: Command) -> Any:
         """Do it now. Raises what the port raises, or Crashed."""
@@ -64,23 +68,29 @@ class Tasks:
         self._jobs: dict[Hashable, _Job] = {}
         self._ready: list[tuple[float, int, Hashable]] = []
         self._running: set[Hashable] = set()
-        self._tasks: set[int] = set()
-        self._engines: dict[int, Generator[Command, Any, Any]] = {}
+        self._runs: dict[_Run, None] = {}
         self._count = 0
 
     @property
     def busy(self) -> bool:
         """Something runs, or is due now."""
-        return bool(self._engines) or bool(self._ready)
+        return bool(self._runs) or bool(self._ready)
 
     def forget(self) -> None:
         """The crash."""
         self.alive = False
-        for engine in list(self._engines.values()):
-            engine.close()
-        self._engines.clear()
+        for each in list(self._runs):
+            each.engine.close()
+        self._runs.clear()
         self._jobs.clear()
         self._ready.clear()
+
+    def due(self, key: Hashable) -> float | None:
+        """When it runs next: now where it runs, None where it is not asked for."""
+        if key in self._running:
+            return self.host.loop.now
+        job = self._jobs.get(key)
+        return job.due if job is not None else None
 
     # The agenda.
 
@@ -135,63 +145,84 @@ class Tasks:
 
     def run(self, engine: Engine[Any], ports: Mapping[str, Any], done: Outcome) -> None:
         """Run an engine from now on; `done` is never called when the node dies first."""
-        self._count += 1
-        number = self._count
-        self._engines[number] = engine
-        self._step(number, ports, done, lambda: next(engine))
+        run = _Run(self, engine, ports, done)
+        self._runs[run] = None
+        run.arrived(None, None)
 
-    def _step(
-        self, number: int, ports: Mapping[str, Any], done: Outcome, resume: Callable[[], Command]
+    def left(self, run: "_Run") -> None:
+        """It has ended."""
+        self._runs.pop(run, None)
+
+
+class _Run:
+    """One engine under way. This is the simulator's innermost loop: no closures, few calls."""
+
+    __slots__ = ("_command", "_done", "_outcome", "_port", "_ports", "_tasks", "engine")
+
+    def __init__(
+        self,
+        tasks: Tasks,
+        engine: Generator[Command, Any, Any],
+        ports: Mapping[str, Any],
+        done: Outcome,
     ) -> None:
-        if not self.alive:
+        self.engine = engine
+        self._tasks, self._ports, self._done = tasks, ports, done
+        self._port: Any = None
+        self._command: Any = None
+        self._outcome: tuple[Any, Exception | None] = (None, None)
+
+    def arrived(self, value: Any, error: Exception | None) -> None:
+        """The outcome of its command is here (or it begins): on to the next."""
+        tasks = self._tasks
+        host = tasks.host
+        if not tasks.alive:
+            return
+        if host.frozen:
+            self._outcome = (value, error)
+            host.deferred.append(self._arrive_late)
             return
         try:
-            command = resume()
+            command = self.engine.send(value) if error is None else self.engine.throw(error)
         except StopIteration as ended:
-            del self._engines[number]
-            done(ended.value, None)
+            tasks.left(self)
+            self._done(ended.value, None)
             return
         except CrashedError:
             return
-        except Exception as error:  # noqa: BLE001 - whatever it is, the simulation reports it
-            self._engines.pop(number, None)
-            if not isinstance(error, ZrError):
-                self.host.broken(error)
-            done(None, error)
+        except Exception as raised:  # noqa: BLE001 - whatever it is, the simulation reports it
+            tasks.left(self)
+            if not isinstance(raised, ZrError):
+                tasks.host.broken(raised)
+            self._done(None, raised)
             return
-        self._perform(number, ports, done, command)
-
-    def _perform(
-        self, number: int, ports: Mapping[str, Any], done: Outcome, command: Command
-    ) -> None:
-        host, port = self.host, ports[command.port]
-
-        def arrived(value: Any, error: Exception | None) -> None:
-            engine = self._engines.get(number)
-            if engine is None or not self.alive:
-                return
-            if error is None:
-                self._step(number, ports, done, lambda: engine.send(value))
-            else:
-                self._step(number, ports, done, lambda: engine.throw(error))
-
+        port = self._ports[command.port]
         if hasattr(port, "call"):
-            port.call(command, arrived)
+            port.call(command, self.arrived)
             return
+        self._port, self._command = port, command
+        host.loop.after(host.latency(command), self._effect)
 
-        def effect() -> None:
-            if not self.alive:
-                return
-            value, error = None, None
-            try:
-                value = host.perform(port, command)
-            except CrashedError:
-                return
-            except ZrError as raised:
-                error = raised
-            if host.random.random() < 0.3:
-                host.loop.after(host.latency(command), lambda: arrived(value, error))
-            else:
-                arrived(value, error)
+    def _effect(self) -> None:
+        """The command happens; its outcome arrives now, or later."""
+        tasks, command = self._tasks, self._command
+        if not tasks.alive:
+            return
+        host, value, error = tasks.host, None, None
+        if host.frozen:
+            host.deferred.append(self._effect)
+            return
+        try:
+            value = host.perform(self._port, command)
+        except CrashedError:
+            return
+        except ZrError as raised:
+            error = raised
+        if host.random.random() < 0.3:
+            self._outcome = (value, error)
+            host.loop.after(host.latency(command), self._arrive_late)
+        else:
+            self.arrived(value, error)
 
-        host.loop.after(host.latency(command), effect)
+    def _arrive_late(self) -> None:
+        self.arrived(*self._outcome)

@@ -4,7 +4,8 @@ import importlib
 
 import pytest
 
-from tests.simulation.mutant_list import MUTANTS, Mutant
+from tests.simulation.mutant import Mutant
+from tests.simulation.mutant_list import MUTANTS
 from tests.simulation.mutants import hunt, planted
 
 QUICK = ("plan-without-hold", "acknowledged-before-journal", "every-seventh-skipped")

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from tests.simulation.scenario import Order
 from zrepl_py.model.names import parse_tick
-from zrepl_py.testing.model_zfs_state import ModelDataset, ModelPools, Version
+from zrepl_py.testing.model_zfs_state import ModelDataset, Version
 
 if TYPE_CHECKING:
     from tests.simulation.node import SimNode
@@ -41,10 +42,15 @@ class Truth:
 
     live: dict[int, Content] = field(default_factory=dict)
     """Dataset's guid → what its files contain now."""
+    writes: dict[int, list[tuple[float, str, bytes]]] = field(default_factory=dict)
+    """Dataset's guid → every write: when it returned, the path, the content. An oracle file system
+    is these, up to a moment."""
     content: dict[int, Content] = field(default_factory=dict)
     """Snapshot's guid → what its files contained when it was taken."""
     dataset_of: dict[int, int] = field(default_factory=dict)
     """Snapshot's guid → dataset's guid on the source."""
+    order_of: dict[int, Order] = field(default_factory=dict)
+    """Dataset's guid → the order that means it."""
     lineages: dict[int, Lineage] = field(default_factory=dict)
     """Dataset's guid → its own snapshots."""
     arrived: dict[tuple[str, int], list[int]] = field(default_factory=dict)
@@ -54,12 +60,14 @@ class Truth:
     gone: set[int] = field(default_factory=set)
     """guids of the source's datasets that a person destroyed."""
 
-    def write(self, dataset: ModelDataset, path: str, content: bytes) -> None:
+    def write(self, dataset: ModelDataset, path: str, content: bytes, now: float) -> None:
         """The world wrote a file."""
         self.live[dataset.guid] = {**self.live.get(dataset.guid, {}), path: content}
+        self.writes.setdefault(dataset.guid, []).append((now, path, content))
 
-    def took(self, dataset: ModelDataset, version: Version) -> None:
+    def took(self, dataset: ModelDataset, version: Version, order: Order) -> None:
         """A snapshot of ours came to exist on a source."""
+        self.order_of[dataset.guid] = order
         guid = version.guid
         self.content[guid] = self.live.get(dataset.guid, {})
         self.dataset_of[guid] = dataset.guid
@@ -91,12 +99,3 @@ def content_of(version: Version) -> dict[str, bytes]:
 def own_versions(dataset: ModelDataset) -> list[Version]:
     """Snapshots that zr took, oldest first."""
     return [v for v in dataset.snapshots if parse_tick(v.name)]
-
-
-def members_of(pools: ModelPools) -> list[ModelDataset]:
-    """The source's datasets that the policy means."""
-    return [
-        d
-        for name, d in sorted(pools.pools["tank"].datasets.items())
-        if (name == "tank/data" or name.startswith("tank/data/")) and name != "tank/data/scratch"
-    ]

@@ -12,12 +12,17 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tests.simulation.check_arrival import Arrival
+from tests.simulation.check_backoff import BacksOffABit
 from tests.simulation.check_conflicts import Conflicts
 from tests.simulation.check_destroys import Destroys
+from tests.simulation.check_lag import LagReturns
 from tests.simulation.check_lineage import LineageKept
 from tests.simulation.check_lost import NothingLost
 from tests.simulation.check_manifests import ManifestsTrue
 from tests.simulation.check_progress import Progress
+from tests.simulation.check_pruned import UnwantedGone
+from tests.simulation.check_receipts import ReceiptsTrue
+from tests.simulation.check_restore import RestoresTrue
 from tests.simulation.check_tenure import TenureExact
 from zrepl_py.engine.commands import Command
 from zrepl_py.events import Event
@@ -36,6 +41,11 @@ CHECKERS = (
     ManifestsTrue,
     Conflicts,
     Progress,
+    LagReturns,
+    BacksOffABit,
+    RestoresTrue,
+    ReceiptsTrue,
+    UnwantedGone,
     TenureExact,
 )
 
@@ -49,23 +59,34 @@ class Watch:
         self.seen: Counter[str] = Counter()
         self.checkers = [kind(site) for kind in CHECKERS]
         self._calls: dict[str, list[Callable[..., None]]] = {}
+        self._before: dict[str, list[Callable[..., None]]] = {}
+        self._after: dict[str, list[Callable[..., None]]] = {}
         for checker in self.checkers:
             for name in dir(checker):
-                if name.startswith(("before_", "after_", "on_", "at_")):
+                when, _, verb = name.partition("_")
+                calls = {"before": self._before, "after": self._after}.get(when)
+                if calls is not None:
+                    calls.setdefault(verb, []).append(getattr(checker, name))
+                elif when in ("on", "at"):
                     self._calls.setdefault(name, []).append(getattr(checker, name))
+
+    def look_away(self) -> None:
+        """Check nothing from now on: for tests that do things of which the truth does not know."""
+        self._calls, self._before, self._after = {}, {}, {}
 
     def violation(self, checker: str, sentence: str) -> None:
         """A property does not hold."""
+        self.site.loop.stopped = True
         self.violations.append(f"[{checker}] at {self.site.loop.now:.1f} s: {sentence}")
 
     def before(self, node: "SimNode", command: Command) -> None:
         """A command is about to take effect."""
-        for call in self._calls.get(f"before_{command.verb}", ()):
+        for call in self._before.get(command.verb, ()):
             call(node, command)
 
     def after(self, node: "SimNode", command: Command, value: Any) -> None:
         """A command took effect."""
-        for call in self._calls.get(f"after_{command.verb}", ()):
+        for call in self._after.get(command.verb, ()):
             call(node, command, value)
 
     def failed(self, node: "SimNode", command: Command, error: Exception) -> None:
@@ -88,6 +109,12 @@ class Watch:
         """A daemon starts."""
         for call in self._calls.get("on_booted", ()):
             call(node)
+
+    def synced(self, node: "SimNode", begun: float, known_as: str) -> None:
+        """`zr sync`, called at `begun`, shows this receipt."""
+        self.seen["receipt"] += 1
+        for call in self._calls.get("on_synced", ()):
+            call(node, begun, known_as)
 
     def healed(self) -> None:
         """All faults ended some time ago."""

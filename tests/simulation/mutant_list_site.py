@@ -1,0 +1,150 @@
+"""Deliberate bugs that a site shows: restores, retries, several policies, what stays, receipts."""
+
+from tests.simulation.mutant import Mutant
+
+_FOUND_TEST = "tests.unit.test_found_by_simulation"
+_RECEIVE = "zrepl_py.engine.receive"
+_LANES = "zrepl_py.daemon.lanes"
+_REPLICAS = "zrepl_py.daemon.replicas"
+_RETENTION = "zrepl_py.core.retention"
+_VERSIONS = "zrepl_py.core.versions"
+
+SITE_MUTANTS = (
+    # Restores.
+    Mutant(
+        "restore-misses-the-very-second",
+        _VERSIONS,
+        "choose_snapshot",
+        "if s.tick.at <= wanted.at]",
+        "if s.tick.at < wanted.at]",
+    ),
+    Mutant(
+        "restore-takes-the-first-before",
+        _VERSIONS,
+        "choose_snapshot",
+        "best = max(before, key=lambda s: (s.tick.at, s.order))",
+        "best = min(before, key=lambda s: (s.tick.at, s.order))",
+    ),
+    Mutant(
+        "restore-in-the-repeated-hour-guesses",
+        "zrepl_py.core.times",
+        "_readings",
+        "for fold in (0, 1)",
+        "for fold in (1, 1)",
+    ),
+    # Retrying.
+    Mutant(
+        "backoff-without-a-bound",
+        _LANES,
+        "Lanes._failed",
+        "retries[min(state.failures, len(retries) - 1)]",
+        "2.0 ** state.failures",
+    ),
+    Mutant(
+        "child-and-parent-wake-each-other",
+        _LANES,
+        "Lanes._succeeded",
+        "ready = not other.failures or result.committed",
+        "ready = True",
+        test=f"{_FOUND_TEST}::test_a_failed_child_is_not_asked_at_once_by_a_parent_with_nothing_new",
+    ),
+    Mutant(
+        "rests-though-something-was-taken",
+        _LANES,
+        "Lanes._rests",
+        "and view.source.snapshots is history.snapshots",
+        "and True",
+    ),
+    Mutant(
+        "properties-told-once",
+        "zrepl_py.engine.lane",
+        "carry_properties",
+        "if properties != told:",
+        "if not told:",
+    ),
+    # Several policies, both directions.
+    Mutant(
+        "lanes-of-other-policies-forgotten",
+        _LANES,
+        "Lanes.ensure",
+        "if s.group != group.name}",
+        "if False}",
+    ),
+    Mutant(
+        "replicas-of-others-replicated",
+        "zrepl_py.engine.group",
+        "observe_group",
+        "select_datasets(policy.selection, tuple(seen), reserved)",
+        "select_datasets(policy.selection, tuple(seen))",
+    ),
+    Mutant(
+        "ticks-of-another-group-count-as-told",
+        _REPLICAS,
+        "Replicas.store_manifest",
+        "key = (source, manifest.group, manifest.epoch)",
+        'key = (source, "", manifest.epoch)',
+    ),
+    # Retention, the other way round: what should go and does not.
+    Mutant(
+        "replica-pruned-once",
+        _REPLICAS,
+        "Replicas._prune",
+        "known.replica is known.pruned",
+        "known.pruned is not None",
+    ),
+    Mutant(
+        "cap-ignored",
+        _RETENTION,
+        "_thin",
+        "excess = max(0, len(unpinned) - places)",
+        "excess = 0",
+    ),
+    # Order, and what is durable.
+    Mutant(
+        "newest-by-wall-clock",
+        "zrepl_py.core.diff",
+        "newest_own",
+        "next((s for s in reversed(history.snapshots) if parse_tick(s.name)), None)",
+        "max((s for s in history.snapshots if parse_tick(s.name)), key=lambda s: s.created_at, "
+        "default=None)",
+    ),
+    Mutant(
+        "journal-without-fsync",
+        "zrepl_py.testing.model_journal",
+        "ModelJournal.append",
+        "if self._syncs:",
+        "if False:",
+    ),
+    Mutant(
+        "unmarked-replica-stays-unmarked",
+        _RECEIVE,
+        "hold_base",
+        "if not replica.marked:",
+        "if False:",
+        test=f"{_FOUND_TEST}::test_a_replica_that_was_not_marked_is_marked_when_its_base_is_held",
+    ),
+    # Receipts.
+    Mutant(
+        "receipt-without-a-look",
+        "zrepl_py.engine.receipt",
+        "check_holding",
+        "if seen is None or seen.guid != held.guid:",
+        "if False:",
+        # What the target has committed is rarely gone before the receipt asks for it.
+        test=f"{_FOUND_TEST}::test_a_receipt_is_refused_for_what_is_not_there",
+    ),
+    Mutant(
+        "receipt-for-an-older-snapshot",
+        "zrepl_py.daemon.syncs",
+        "Syncs._holding",
+        "here.createtxg >= wanted.createtxg",
+        "here.createtxg <= wanted.createtxg",
+    ),
+    Mutant(
+        "receipt-for-the-tick-before",
+        "zrepl_py.daemon.syncs",
+        "Syncs._ticked",
+        "ticks[key].ended < number",
+        "ticks[key].ended < number - 1",
+    ),
+)
