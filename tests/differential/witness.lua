@@ -1,0 +1,47 @@
+-- Words about every dataset below a root that change whenever something of it does. argv: root.
+-- Returns dataset -> four parts, parted by a line with a dot: what it is, its versions, how often
+-- each is held, its resume token. Whether it is mounted is added by real_world.py.
+args = ...
+local root = args["argv"][1]
+local out = {}
+local numbers = { "guid", "createtxg" }
+local properties = { "quota", "compression", "recordsize", "readonly", "canmount", "mountpoint" }
+
+local function versions(dataset)
+  local words, holds = {}, {}
+  for snapshot in zfs.list.snapshots(dataset) do
+    words[#words + 1] = snapshot
+    for _, name in ipairs(numbers) do
+      words[#words + 1] = string.format("%u", zfs.get_prop(snapshot, name))
+    end
+    holds[#holds + 1] = string.format("%u", zfs.get_prop(snapshot, "userrefs"))
+  end
+  for bookmark in zfs.list.bookmarks(dataset) do words[#words + 1] = bookmark end
+  return table.concat(words, "\n"), table.concat(holds, " ")
+end
+
+local function nature(dataset)
+  local words = {}
+  words[1] = string.format("%u", zfs.get_prop(dataset, "guid"))
+  words[2] = tostring(zfs.get_prop(dataset, "inconsistent"))
+  for name, value, source in zfs.list.user_properties(dataset) do
+    words[#words + 1] = name .. "=" .. tostring(value) .. " " .. tostring(source)
+  end
+  for _, name in ipairs(properties) do
+    local value, source = zfs.get_prop(dataset, name)
+    words[#words + 1] = name .. "=" .. tostring(value) .. " " .. tostring(source)
+  end
+  return table.concat(words, "\n")
+end
+
+local function look(dataset)
+  local token = zfs.get_prop(dataset, "receive_resume_token") or ""
+  local names, holds = versions(dataset)
+  if dataset ~= root then
+    out[dataset] = table.concat({ nature(dataset), names, holds, token }, "\n.\n")
+  end
+  for child in zfs.list.children(dataset) do look(child) end
+end
+
+look(root)
+return out
