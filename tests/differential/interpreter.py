@@ -172,7 +172,7 @@ class Interpreter:
         words = {}
         for dataset, outcome in sorted(outcomes.items()):
             if not isinstance(outcome, Taken):
-                words[self.look.own(dataset)] = "unchanged"
+                words[self.look.own(dataset)] = type(outcome).__name__.lower()
                 continue
             found = self.port.observe_snapshot(f"{dataset}@{op['name']}")
             same = Snapshot(outcome.guid, outcome.createtxg, op["name"], outcome.created_at)

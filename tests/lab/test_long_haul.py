@@ -90,6 +90,28 @@ def test_recordsize_and_quota_are_changed(site: Site) -> None:
     assert_equal(site, "tank/y/limits")
 
 
+def test_somebodys_unfinished_receive_stops_nobody(site: Site) -> None:
+    """ZFS snapshots no such dataset; all others of the group must be snapshotted all the same."""
+    site.lab.alpha.sh(
+        "zfs snapshot tank/y/limits@by-hand\n"
+        "zfs send tank/y/limits@by-hand | head -c 100000 | zfs receive -s tank/y/foreign || true\n"
+        "zfs list tank/y/foreign; echo more >>/tank/y/plain/f"
+    )
+    before = versions(site.lab.alpha, "tank/y/plain")
+    site.wait(lambda: refused(site) != [], "the event", 30)
+    assert len(versions(site.lab.alpha, "tank/y/plain")) == len(before) + 1
+    assert "unfinished receive" in refused(site)[0]
+    site.lab.alpha.sh("zfs receive -A tank/y/foreign; zfs destroy tank/y/limits@by-hand")
+    site.settle()
+    assert_equal(site, "tank/y/plain")
+
+
+def refused(site: Site) -> list[str]:
+    """What was told of datasets that cannot be protected; a tick looks for new ones first."""
+    site.lab.alpha.run(["zr", "snapshot"])
+    return [event["message"] for event in events(site.log("alpha"), "dataset-refused")]
+
+
 def test_a_destroyed_dataset_keeps_its_replica(site: Site) -> None:
     before = guids(site.lab.beta, TOP + "tank/y/gone")
     assert before

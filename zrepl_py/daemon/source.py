@@ -88,6 +88,7 @@ class Source:
         self._rescan_seconds = rescan_seconds
         self._scanned: dict[GroupKey, float] = {}
         self._pruned: dict[GroupKey, float] = {}
+        self._unfinished: dict[GroupKey, tuple[str, ...]] = {}
 
     @property
     def cadences(self) -> dict[GroupKey, int]:
@@ -182,6 +183,13 @@ class Source:
         return (yield from take_tick(group.name, group.pool, last, name, limits))
 
     def _remember(self, key: GroupKey, result: TickResult) -> None:
+        known = self._unfinished.get(key, ())
+        self._unfinished[key] = result.unfinished
+        for dataset in sorted(set(result.unfinished).difference(known)):
+            message = (
+                f"{dataset} is somebody's receive that has not ended: no snapshots until then."
+            )
+            self._tell(Event.DATASET_REFUSED, dataset=dataset, group=key[0], message=message)
         group = self.groups[key]
         changes = {d: group.members[d].adding(s) for d, s in result.taken.items()}
         self.groups[key] = group.updated(changes)

@@ -12,7 +12,7 @@ from zrepl_py.engine.commands import Engine, ask
 from zrepl_py.errors import Passing
 from zrepl_py.model.history import Snapshot
 from zrepl_py.model.names import TickName, render_tick
-from zrepl_py.model.observation import Taken
+from zrepl_py.model.observation import Taken, Unfinished
 from zrepl_py.model.policy import Limits
 from zrepl_py.model.site import Manifest
 from zrepl_py.ports.journal import JournalPort
@@ -26,6 +26,8 @@ class TickResult:
     taken: dict[str, Snapshot]
     """Dataset → the new snapshot; members in which nothing was written are not here."""
     manifest: Manifest
+    unfinished: tuple[str, ...] = ()
+    """Members that are nothing but somebody's unfinished receive: ZFS snapshots no such."""
 
 
 def take_tick(
@@ -57,4 +59,5 @@ def take_tick(
     valid = {**{d: s.guid for d, s in last.items() if s}, **{d: s.guid for d, s in taken.items()}}
     manifest = Manifest(group, name.seq, str(name.epoch), name.at, valid)
     yield from ask(JournalPort.append, "tick", {"manifest": encode(manifest)})
-    return TickResult(taken, manifest)
+    unfinished = tuple(d for d, o in outcomes.items() if isinstance(o, Unfinished))
+    return TickResult(taken, manifest, unfinished)

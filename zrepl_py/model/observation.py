@@ -78,7 +78,12 @@ class Unchanged:
     """Nothing was written since the snapshot that was named as the last one: proven in the txg."""
 
 
-SnapshotOutcome = Taken | Unchanged
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """It is nothing but a first receive that has not ended, anybody's: ZFS snapshots no such."""
+
+
+SnapshotOutcome = Taken | Unchanged | Unfinished
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,8 +71,8 @@ class ZfsPort(Protocol):
         the very txg in which the others are taken, so every write() that returned before the call
         is seen. All-or-nothing up to errors of the pool itself: all checks run before the first
         snapshot. Where the named snapshot is gone, the dataset counts as changed.
-        Errors: dataset-missing (names it; nothing was taken), snapshot-exists, no-space, quota,
-        busy (a dataset is nothing but a first partial receive, anybody's; nothing was taken).
+        A dataset that is nothing but a first receive is left out as Unfinished.
+        Errors: dataset-missing (names it; nothing was taken), snapshot-exists, no-space, quota.
         Of several, that of the first dataset by name.
         """
 

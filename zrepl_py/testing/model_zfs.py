@@ -25,6 +25,7 @@ from zrepl_py.model.observation import (
     SnapshotOutcome,
     Taken,
     Unchanged,
+    Unfinished,
 )
 from zrepl_py.model.properties import CARRIED
 from zrepl_py.testing.model_zfs_receive import receive_into
@@ -133,23 +134,29 @@ class ModelZfs:
         with self.pools.lock:
             pool = self._pool(pool_name)
             self._check_usable(pool_name)
-            changed = [n for n in sorted(datasets) if self._must_take(n, datasets[n], name)]
+            unfinished = [n for n in sorted(datasets) if self._is_unfinished(n)]
+            whole = [n for n in sorted(datasets) if n not in unfinished]
+            changed = [n for n in whole if self._must_take(n, datasets[n], name)]
             if changed and pool.used_bytes() >= pool.size_bytes:
                 raise judge_errno("snapshot", _ENOSPC, pool_name)
             txg = pool.sync()
-            outcomes: dict[str, SnapshotOutcome] = {n: Unchanged() for n in datasets}
+            outcomes: dict[str, SnapshotOutcome] = {
+                n: Unfinished() if n in unfinished else Unchanged() for n in datasets
+            }
             for dataset in changed:
                 made = self.pools.take_in(self._dataset(dataset), name, txg)
                 outcomes[dataset] = Taken(made.guid, made.createtxg, made.created_at)
             return outcomes
+
+    def _is_unfinished(self, dataset: str) -> bool:
+        found = self.pools.find(dataset)
+        return found is not None and found.incomplete
 
     def _must_take(self, dataset: str, last: str | None, name: str) -> bool:
         found = self._dataset(dataset)
         base = found.snapshot(last) if last else None
         if base is not None and found.changed_txg <= base.createtxg:
             return False
-        if found.incomplete:
-            raise judge_errno("snapshot", _EBUSY, f"{dataset}@{name}")
         if found.snapshot(name):
             raise judge_errno("snapshot", _EEXIST, f"{dataset}@{name}")
         return True

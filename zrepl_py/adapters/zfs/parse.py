@@ -15,6 +15,7 @@ from zrepl_py.model.observation import (
     SnapshotOutcome,
     Taken,
     Unchanged,
+    Unfinished,
 )
 from zrepl_py.model.properties import CARRIED
 
@@ -108,12 +109,14 @@ def parse_program_json(text: str) -> dict[str, str]:
 
 
 def parse_snapshot_outcome(words: str) -> SnapshotOutcome | int:
-    """`taken GUID TXG CREATION` | `unchanged` | `error N` → outcome, or the errno."""
+    """`taken GUID TXG CREATION`, `unchanged`, `unfinished`, `error N` → outcome, or the errno."""
     match words.split():
         case ["taken", guid, createtxg, created_at]:
             return Taken(int(guid), int(createtxg), int(created_at))
         case ["unchanged"]:
             return Unchanged()
+        case ["unfinished"]:
+            return Unfinished()
     return parse_errno(words)
 
 

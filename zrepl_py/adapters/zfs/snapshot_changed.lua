@@ -1,6 +1,7 @@
 -- Take @name of every dataset that changed, or of none: see ports/zfs.py, snapshot_changed.
 -- argv: name, then pairs (dataset, name of the snapshot since which a change counts, or "").
--- Returns dataset -> "taken GUID CREATETXG CREATION" | "unchanged" | "error ERRNO".
+-- Returns dataset -> "taken GUID CREATETXG CREATION" | "unchanged" | "unfinished"
+-- (nothing but a first receive that has not ended) | "error ERRNO".
 -- Where any "error" is returned, no snapshot of this call is left.
 args = ...
 local argv = args["argv"]
@@ -19,6 +20,8 @@ while argv[i] ~= nil do
   i = i + 2
   if not zfs.exists(dataset) then
     fail(dataset, 2)
+  elseif zfs.get_prop(dataset, "inconsistent") == 1 then
+    out[dataset] = "unfinished"
   else
     local written = 1
     if last ~= "" and zfs.exists(dataset .. "@" .. last) then
