@@ -92,20 +92,28 @@ def reason(site: Site) -> str:
 
 
 def test_a_disk_that_fills_up_in_mid_stream_keeps_what_arrived(site: Site) -> None:
-    """The limit of free space lets it begin, but it does not fit."""
+    """The limit of free space lets it begin, but it does not fit. On a busy machine the connection
+    may be given up first; then the next try meets the limit."""
     with ballast(site.lab.beta, 116 << 20):
         site.lab.alpha.sh("head -c 150M /dev/urandom >/tank/work/large", timeout_seconds=120)
-        site.wait(lambda: bool(full(site)), "a full disk", 60)
+        known = len(full(site))
         token = ["zfs", "get", "-Hpo", "value", "receive_resume_token", COPY]
-        assert len(site.lab.beta.run(token).text) > 5
+        site.wait(
+            lambda: len(full(site)) > known and len(site.lab.beta.run(token).text) > 5,
+            "a full disk, and what arrived until then",
+            90,
+        )
     assert_in_sync(site)
     assert events(site.log("alpha"), "lane-resumed")
     site.lab.alpha.run(["rm", "/tank/work/large"])
 
 
+FULL = ("no-space", "low-space")
+
+
 def full(site: Site) -> list[str]:
     failures = events(site.log("alpha"), "lane-failed")
-    return [event["message"] for event in failures if event["reason"] == "no-space"]
+    return [event["message"] for event in failures if event["reason"] in FULL]
 
 
 @pytest.mark.parametrize("seconds", [3600, -3600, 3653 * DAY, -3653 * DAY])

@@ -168,7 +168,7 @@ def test_reseed_keeps_the_old_replica_and_begins_anew(site: Site) -> None:
     zr(alpha, "reseed", INNER, code=3)
     zr(beta, "reseed", DATASET, code=3)  # another replica is below it
     zr(beta, "reseed", INNER, "--dry-run")
-    facts = json.loads(zr(beta, "reseed", INNER, "--json").stdout)
+    facts = json.loads(zr(beta, "reseed", INNER, "--yes", "--json").stdout)
     assert facts["done"]
     assert versions(beta, facts["aside"])[: len(old)] == old
     zr(alpha, "reload")
@@ -183,7 +183,7 @@ def test_reseed_keeps_the_old_replica_and_begins_anew(site: Site) -> None:
 
 def test_reseed_with_all_below(site: Site) -> None:
     alpha, beta = site.lab.alpha, site.lab.beta
-    facts = json.loads(zr(beta, "reseed", COPY, "--recursive", "--json").stdout)
+    facts = json.loads(zr(beta, "reseed", COPY, "--recursive", "--yes", "--json").stdout)
     assert facts["also"] == [f"{COPY}/old"]
     assert versions(beta, f"{facts['aside']}/old")
     zr(alpha, "reload")

@@ -93,14 +93,14 @@ def test_recordsize_and_quota_are_changed(site: Site) -> None:
 def test_somebodys_unfinished_receive_stops_nobody(site: Site) -> None:
     """ZFS snapshots no such dataset; all others of the group must be snapshotted all the same."""
     site.lab.alpha.sh(
-        "zfs snapshot tank/y/limits@by-hand\n"
+        "head -c 1000000 /dev/urandom >/tank/y/limits/f; zfs snapshot tank/y/limits@by-hand\n"
         "zfs send tank/y/limits@by-hand | head -c 100000 | zfs receive -s tank/y/foreign || true\n"
         "zfs list tank/y/foreign; echo more >>/tank/y/plain/f"
     )
     before = versions(site.lab.alpha, "tank/y/plain")
     site.wait(lambda: refused(site) != [], "the event", 30)
     assert len(versions(site.lab.alpha, "tank/y/plain")) == len(before) + 1
-    assert "unfinished receive" in refused(site)[0]
+    assert "receive that has not ended" in refused(site)[0]
     site.lab.alpha.sh("zfs receive -A tank/y/foreign; zfs destroy tank/y/limits@by-hand")
     site.settle()
     assert_equal(site, "tank/y/plain")
@@ -167,7 +167,7 @@ def test_a_promoted_clone_takes_snapshots_and_cursor_with_it(site: Site) -> None
     site.wait(in_conflict, "the conflict", 60)
     assert guids(site.lab.beta, copy) == before
     # What the runbook says helps: the old replica is kept under another name.
-    site.lab.beta.run(["zr", "reseed", "--yes", f"{top}/clone"])
+    site.lab.beta.run(["zr", "reseed", "--yes", copy])
     site.lab.alpha.run(["zr", "reload"])
     site.settle()
     assert_equal(site, f"{top}/clone")

@@ -36,7 +36,7 @@ def group(age: float | None, every: int = 60) -> dict[str, Any]:
             [lane("a", "behind", 7), lane("b", "behind", 90)],
             [group(3)],
             [],
-            ["a, b since", "90 s old, b"],
+            ["a, b in the last 90 seconds", "b is the furthest behind"],
         ),
         ([lane(n, "no-copy") for n in "abcde"], [group(3)], [], ["a, b, c and 2 more"]),
     ],

@@ -72,7 +72,13 @@ def reseed(
     steps = plan_aside(parent, found.name, aside)
     if not as_json:
         show(found, steps)
-    asked = sys.stdin.isatty() and not (yes or as_json or dry_run)
+    asked = not (yes or dry_run)
+    if asked and (as_json or not sys.stdin.isatty()):
+        raise Refused(
+            "not-asked",
+            "`zr reseed` asks before it does this, and there is nobody to ask.",
+            "Say --yes if it is meant, or --dry-run to see what it would do.",
+        )
     if asked and not click.confirm("\nDo this?", default=False):
         click.echo("Nothing was done.")
         return

@@ -26,9 +26,8 @@ def render_loss(
     if behind:
         worst = max(behind, key=lambda lane: lane["lag_seconds"] or 0)
         said.append(
-            f"what was written to {_names([lane['dataset'] for lane in behind])} since the "
-            f"snapshots that are on the way would be lost (the oldest of them is "
-            f"{worst['lag_seconds']} s old, {worst['dataset']})"
+            f"what was written to {_names([lane['dataset'] for lane in behind])} in the last "
+            f"{worst['lag_seconds']} seconds would be lost{_furthest(behind, worst)}"
         )
     if unknown:
         said.append(
@@ -46,6 +45,10 @@ def render_unpaired(names: Sequence[str]) -> str:
     if not names:
         return ""
     return f" Not paired with {_names(names)}: nothing is sent there; `zr pair` joins two nodes."
+
+
+def _furthest(behind: Sequence[dict[str, Any]], worst: dict[str, Any]) -> str:
+    return f" ({worst['dataset']} is the furthest behind)" if len(behind) > 1 else ""
 
 
 def _since_ticks(groups: Sequence[dict[str, Any]]) -> str:

@@ -18,7 +18,7 @@ from zrepl_py.engine.prune import Doom, prune
 from zrepl_py.engine.tick import TickResult, take_tick
 from zrepl_py.errors import Bug, ZrError
 from zrepl_py.events import Event
-from zrepl_py.model.history import History
+from zrepl_py.model.history import History, Snapshot
 from zrepl_py.model.names import Epoch, TickName, parse_tick
 from zrepl_py.model.policy import Keep, Policy
 from zrepl_py.model.site import Manifest, Node
@@ -29,6 +29,7 @@ GroupKey = tuple[str, str]
 """(policy's name, pool)"""
 PRUNE_SECONDS = 60.0
 TOLD_AGAIN = 100
+VALID_KEPT = 1000
 
 
 @dataclass
@@ -85,6 +86,9 @@ class Source:
         self._seq = max((manifest.seq for manifest in journalled), default=0)
         for unsent in self._unsent.values():
             unsent.add(journalled[-TOLD_AGAIN:])
+        self._valid: dict[str, dict[int, int]] = {}
+        for manifest in journalled:
+            self._note_valid(manifest)
         self._rescan_seconds = rescan_seconds
         self._scanned: dict[GroupKey, float] = {}
         self._pruned: dict[GroupKey, float] = {}
@@ -107,6 +111,19 @@ class Source:
             if dataset in group.members:
                 return group.members[dataset].history
         return None
+
+    def valid_until(self, dataset: str, snapshot: Snapshot) -> int | None:
+        """The last tick (seconds since 1970) at which this snapshot was all that the dataset had;
+        what was written after it is not in the snapshot. None where its name says no time."""
+        tick = parse_tick(snapshot.name)
+        return self._valid.get(dataset, {}).get(snapshot.guid, tick.at if tick else None)
+
+    def _note_valid(self, manifest: Manifest) -> None:
+        for dataset, guid in manifest.members.items():
+            known = self._valid.setdefault(dataset, {})
+            known[guid] = manifest.at
+            while len(known) > VALID_KEPT:  # of older ones the name says when they were taken
+                del known[next(iter(known))]
 
     def look_again(self, keys: Iterable[GroupKey]) -> None:
         """Observe these groups at their next tick, whatever is remembered."""
@@ -194,6 +211,7 @@ class Source:
         changes = {d: group.members[d].adding(s) for d, s in result.taken.items()}
         self.groups[key] = group.updated(changes)
         self.manifests[key] = result.manifest
+        self._note_valid(result.manifest)
         seq, at = result.manifest.seq, result.manifest.at
         counts = {"taken": len(result.taken), "members": len(group.members)}
         self._tell(Event.TICK_TAKEN, group=key[0], pool=key[1], seq=seq, tick_at=at, **counts)

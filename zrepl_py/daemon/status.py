@@ -12,8 +12,7 @@ from zrepl_py.daemon.progress import Progress
 from zrepl_py.daemon.replicas import Replicas
 from zrepl_py.daemon.source import GroupKey, Source, Ticks
 from zrepl_py.errors import ZrError
-from zrepl_py.model.history import EMPTY, History, Snapshot
-from zrepl_py.model.names import parse_tick
+from zrepl_py.model.history import EMPTY, Snapshot
 from zrepl_py.model.site import Node
 from zrepl_py.ports.clock import ClockPort
 
@@ -96,8 +95,7 @@ def _describe_lane(
     history = source.history_of(state.lane.dataset) or EMPTY
     newest, committed = newest_own(history), state.committed
     word = _judge_lane(state, newest)
-    oldest = _oldest_missing(history, committed) if word == "behind" else None
-    tick = parse_tick(oldest.name) if oldest else None
+    since = source.valid_until(state.lane.dataset, committed) if committed else None
     return {
         "lane": state.lane.uuid,
         "dataset": state.lane.dataset,
@@ -106,7 +104,7 @@ def _describe_lane(
         "committed": committed.name if committed else None,
         "state": word,
         "in_sync": word == "in-sync",
-        "lag_seconds": max(0, round(now - tick.at)) if tick else (0 if word == "in-sync" else None),
+        "lag_seconds": 0 if word == "in-sync" else _age(now, since if word == "behind" else None),
         "proof": None,  # nothing proves a copy yet but a drill, and there are none
         "transfers": state.transfers,
         "sent_bytes": progress.sent_bytes(state.lane.uuid),
@@ -125,8 +123,5 @@ def _judge_lane(state: LaneState, newest: Snapshot | None) -> str:
     return "in-sync" if newest and newest.guid == state.committed.guid else "behind"
 
 
-def _oldest_missing(history: History, committed: Snapshot | None) -> Snapshot | None:
-    """The first snapshot of ours that the target has not: from its tick on, things may be lost."""
-    own = [s for s in history.snapshots if parse_tick(s.name)]
-    there = history.version(committed.guid) if committed else None
-    return next((s for s in own if there is None or s.createtxg > there.createtxg), None)
+def _age(now: float, since: int | None) -> int | None:
+    return None if since is None else max(0, round(now - since))

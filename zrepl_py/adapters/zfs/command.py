@@ -23,10 +23,10 @@ from zrepl_py.adapters.zfs.programs import (
 )
 from zrepl_py.adapters.zfs.shared import SharedZfs
 from zrepl_py.adapters.zfs.translate import judge_errno
-from zrepl_py.errors import Standing, ZrError
+from zrepl_py.errors import Refused, Standing, ZrError
 from zrepl_py.model.observation import DestroyOutcome
 
-_EBUSY, _ENOENT, _EACCES = 16, 2, 13
+_EBUSY, _ENOENT, _EACCES, _EEXIST = 16, 2, 13, 17
 
 
 class CommandZfs(SharedZfs):
@@ -128,8 +128,9 @@ class CommandZfs(SharedZfs):
                     raise judge_errno("send", _ENOENT, base if to_guid and base else snapshot)
                 guids = (to_guid, from_guid)
             send_by_command(snapshot, base, raw=raw, fd=fd, resume=resume, guids=guids)
-        except Standing as error:
-            if not raw and error.reason == "snapshot-missing" and _lacks_key(dataset_of(snapshot)):
+        except (Standing, Refused) as error:
+            late = error.reason in ("snapshot-missing", "base-mismatch")
+            if not raw and late and _lacks_key(dataset_of(snapshot)):
                 raise judge_errno("send", _EACCES, snapshot) from error
             raise
         finally:
@@ -154,6 +155,9 @@ class CommandZfs(SharedZfs):
         if not begin.raw and _lacks_key(dataset_of(snapshot)):
             # The kernel says so before anything else, the command after other things.
             raise judge_errno("receive", _EACCES, snapshot)
+        if self.observe_snapshot(snapshot) is not None:
+            # The command skips what is there already, and says that all is well.
+            raise judge_errno("receive", _EEXIST, snapshot)
         if not begin.resuming and self._resume_token(dataset_of(snapshot)) is not None:
             # The command would say that the target exists.
             raise judge_errno("receive", _EBUSY, snapshot)
