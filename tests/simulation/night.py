@@ -61,13 +61,14 @@ def run_night(
     jobs: int | None = None,
     resume: Path | None = None,
     say: Callable[[str], None] = print,
+    draw: Callable[[], int] = lambda: secrets.randbelow(1 << 40),
 ) -> int:
-    """Run new seeds until `count` are in the record; returns how many failed."""
+    """Run new seeds until `count` are in the record; returns how many failed. `draw`: a seed."""
     record = resume or _new_record()
     seen = list(read_record(record)) if resume else []
     say(f"Record: {record}")
     began = spoke = time.monotonic()
-    wanted = [(secrets.randbelow(1 << 40), days) for _ in range(count - len(seen))]
+    wanted = [(draw(), days) for _ in range(count - len(seen))]
     cores = jobs or os.cpu_count() or 1
     try:
         with multiprocessing.Pool(cores, maxtasksperchild=50) as pool, record.open("a") as file:

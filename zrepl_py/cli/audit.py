@@ -22,15 +22,13 @@ from zrepl_py.core.selection import is_selected
 from zrepl_py.errors import Passing, ZrError
 from zrepl_py.model.config import NodeConfig
 from zrepl_py.model.names import parse_tick
-from zrepl_py.model.policy import Policy
+from zrepl_py.model.policy import Limits, Policy
 from zrepl_py.model.properties import PLACEHOLDER_PROPERTY
 from zrepl_py.wiring import STATE_FILE
 
 T = TypeVar("T")
 ANSWER_SECONDS = 10.0
 DAEMON_USER, RECEIVE_USER = "zr", "zr-recv"
-RECEIVE_LIMIT_PERCENT = 5
-"""Below this free share the target takes no streams, whatever policies say."""
 
 
 @dataclass
@@ -134,7 +132,9 @@ class Audit:
             and any(p.split("/")[0] == pool for p in policy.selection.include)
         ]
         if node.replica_parent and node.replica_parent.split("/")[0] == pool:
-            limits.append(RECEIVE_LIMIT_PERCENT)
+            # What is received goes by the policy of its source, as daemon/replicas.py does it.
+            theirs = [p.limits.min_free_percent for p in self.policies if p.source != node.name]
+            limits += theirs or [Limits().min_free_percent]
         return max(limits, default=0)
 
     def _look_at_identity(self, node: NodeConfig) -> None:

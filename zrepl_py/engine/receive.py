@@ -146,8 +146,8 @@ def prepare_receive(place: Place, name: str, begin: Begin, limits: Limits) -> En
     if pool.free_bytes * 100 < pool.size_bytes * limits.min_free_percent:
         raise Passing(
             "low-space",
-            f"Pool {pool.name} has {pool.free_bytes >> 20} MiB free of {pool.size_bytes >> 20}: "
-            "nothing is received.",
+            f"Pool {pool.name} has {pool.free_bytes >> 20} MiB free of {pool.size_bytes >> 20}, "
+            f"less than {limits.min_free_percent} %: nothing is received.",
             "Free space on the target, or shorten its retention.",
         )
     if begin.from_guid == 0 and not begin.resumes:
