@@ -82,7 +82,7 @@ def last_line(tally: Tally, adapter: str, seed: int, seconds: float) -> str:
     """What it came to."""
     return (
         f"{adapter}, seed {seed}: {tally.agreed} sequences ({tally.operations} operations) agree, "
-        f"{len(tally.disagreements)} do not, {seconds:.0f} s"
+        f"{len(tally.disagreements)} do not, {len(tally.unsteady)} did not once, {seconds:.0f} s"
     )
 
 

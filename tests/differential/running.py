@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from hypothesis.errors import FlakyFailure
+
 from .comparing import Disagreement, find_difference, render, shrink
 from .interpreter import run
 from .machine import draw_sequence
@@ -27,6 +29,8 @@ class Tally:
     kinds: Counter[str] = field(default_factory=Counter)
     """`transfer done`, `hold snapshot-missing`, …: how often which outcome was compared."""
     disagreements: list[str] = field(default_factory=list)
+    unsteady: list[str] = field(default_factory=list)
+    """What differed once, and not when the same sequence was run again at once."""
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def agree(self, operations: list[Operation], records: list[Record]) -> int:
@@ -123,6 +127,10 @@ def run_sequences(
             except Disagreement as found:
                 tally.disagreements.append(f"sequence {number} of seed {first_seed}: {found}")
                 say(tally.disagreements[-1])
+            except FlakyFailure as found:
+                causes = "; ".join(str(cause) for cause in found.exceptions)
+                tally.unsteady.append(f"sequence {number} of seed {first_seed}, once: {causes}")
+                say(tally.unsteady[-1])
 
     threads = [threading.Thread(target=_guarded, args=(work, c, tally)) for c in compares]
     for thread in threads:

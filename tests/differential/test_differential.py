@@ -1,6 +1,7 @@
 """The model and real OpenZFS agree on random sequences; `make differential` draws more of them."""
 
 import os
+import warnings
 from collections.abc import Iterator
 
 import pytest
@@ -30,6 +31,8 @@ def test_model_is_as_real_zfs(fars: list[Far], adapter: str, sequences: int) -> 
     tally = run_sequences(compares, sequences=sequences, operations=40, first_seed=7)
     assert not tally.disagreements, "\n".join(tally.disagreements)
     assert tally.agreed == sequences
+    for sentence in tally.unsteady:
+        warnings.warn(sentence, stacklevel=1)  # told, and looked at; it did not happen again
 
 
 def test_a_model_agrees_with_itself() -> None:
@@ -46,4 +49,5 @@ def test_the_comparison_notices(name: str) -> None:
     compare = Compare(lambda ops: run(ModelWorld(), ops), mutated_pools(name), tries=0)
     first = MUTANTS[name].sequence
     tally = run_sequences([compare], sequences=1, operations=40, first_seed=1, first=first)
-    assert "model and real ZFS disagree" in "".join(tally.disagreements), MUTANTS[name].real
+    found = "".join([*tally.disagreements, *tally.unsteady])
+    assert "model and real ZFS disagree" in found, MUTANTS[name].real
