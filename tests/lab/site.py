@@ -14,6 +14,7 @@ from typing import Any
 from .command import Process
 from .errors import LabError
 from .lab import Lab
+from .node import Node
 
 PORT = 7676
 ADDRESSES = {"alpha": "10.77.0.1", "beta": "10.77.0.2"}
@@ -40,6 +41,14 @@ keep_last = {keep_beta}
 [limits]
 min_free = "{min_free}"
 """
+
+
+def release(node: Node, dataset: str) -> None:
+    """Take every hold of a dataset's snapshots away, as a person would who insists."""
+    node.sh(
+        f"zfs list -Ht snapshot -o name -d1 {dataset} | xargs zfs holds -H "
+        "| while read name tag rest; do zfs release $tag $name; done"
+    )
 
 
 class Site:
@@ -134,6 +143,10 @@ class Site:
 
     def _seqs(self) -> list[int | None]:
         return [group["seq"] for group in self.status()["groups"]]
+
+    def wake(self) -> None:
+        """Let every lane of alpha look now, also those that wait after a failure."""
+        self.lab.alpha.run(["zr", "replicate", "--timeout", "1"], check=False)
 
     def wait(self, true: Callable[[], bool], what: str, timeout_seconds: float = 60) -> None:
         """Until it is true; a failure shows both daemons' last words."""

@@ -8,7 +8,7 @@ from .conftest import Fresh
 from .contents import common, compare, guids
 from .looks import versions
 from .node import Node
-from .site import Site
+from .site import Site, release
 
 pytestmark = pytest.mark.lab
 CASES = ["written", "ahead", "rolled", "forgot", "strange"]
@@ -40,11 +40,7 @@ def push(site: Site, dataset: str) -> None:
     site.lab.alpha.sh(f"echo more >>/{dataset}/file")
     site.lab.alpha.run(["zr", "snapshot"])
     site.wait(lambda: versions(site.lab.alpha, dataset) != seen, "a snapshot", 20)
-    wake(site)
-
-
-def wake(site: Site) -> None:
-    site.lab.alpha.run(["zr", "replicate", "--timeout", "1"], check=False)
+    site.wake()
 
 
 def conflict(site: Site, dataset: str) -> str:
@@ -56,22 +52,15 @@ def wait_for_conflict(site: Site, dataset: str, word: str) -> str:
     def seen() -> bool:
         if word in conflict(site, dataset):
             return True
-        wake(site)
+        site.wake()
         return False
 
     site.wait(seen, f"{word!r} for {dataset}", 30)
     return conflict(site, dataset)
 
 
-def release(node: Node, dataset: str) -> None:
-    node.sh(
-        f"zfs list -Ht snapshot -o name -d1 {dataset} | xargs zfs holds -H "
-        "| while read name tag rest; do zfs release $tag $name; done"
-    )
-
-
 def assert_in_sync(site: Site, dataset: str) -> None:
-    wake(site)
+    site.wake()
     site.wait(lambda: bool(site.lane(dataset)["in_sync"]), f"{dataset} in sync", 30)
     names = common(site.lab.alpha, dataset, site.lab.beta, copy_of(dataset))
     size_bytes, differ = compare(

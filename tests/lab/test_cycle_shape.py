@@ -12,7 +12,7 @@ from .conftest import Fresh
 from .contents import common, compare, guids
 from .looks import events, get, versions, zr_processes
 from .node import Node
-from .site import Site
+from .site import Site, release
 
 pytestmark = pytest.mark.lab
 TOP = "back/zr/alpha/"
@@ -227,13 +227,6 @@ def test_a_dataset_made_again_under_its_name_never_touches_the_old_replica(site:
     site.settle()
     assert guids(site.lab.beta, name + "-old") == before
     assert guids(site.lab.beta, name) == guids(site.lab.alpha, DEEP)
-
-
-def release(node: Node, dataset: str) -> None:
-    node.sh(
-        f"zfs list -Ht snapshot -o name -d1 {dataset} | xargs zfs holds -H "
-        "| while read name tag rest; do zfs release $tag $name; done"
-    )
 
 
 def mount(dataset: str) -> str:

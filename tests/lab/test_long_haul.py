@@ -11,7 +11,7 @@ import pytest
 from .conftest import Fresh
 from .contents import common, compare, guids
 from .looks import events, versions
-from .site import Site
+from .site import Site, release
 
 pytestmark = pytest.mark.lab
 TOP = "back/zr/alpha/"
@@ -35,11 +35,6 @@ def site(fresh: Fresh) -> Iterator[Site]:
     yield site
     site.stop("alpha")
     site.stop("beta")
-
-
-def wake(site: Site) -> None:
-    """Let every lane look now, also those that wait after a failure."""
-    site.lab.alpha.run(["zr", "replicate", "--timeout", "1"], check=False)
 
 
 def assert_equal(site: Site, dataset: str, copy: str = "") -> None:
@@ -115,10 +110,8 @@ def refused(site: Site) -> list[str]:
 def test_a_destroyed_dataset_keeps_its_replica(site: Site) -> None:
     before = guids(site.lab.beta, TOP + "tank/y/gone")
     assert before
-    site.lab.alpha.sh(
-        "zfs list -Ht snapshot -o name -d1 tank/y/gone | xargs zfs holds -H "
-        "| while read name tag rest; do zfs release $tag $name; done; zfs destroy -r tank/y/gone"
-    )
+    release(site.lab.alpha, "tank/y/gone")  # else ZFS refuses
+    site.lab.alpha.sh("zfs destroy -r tank/y/gone")
     site.lab.alpha.run(["zr", "snapshot"], check=False)
     site.wait(lambda: events(site.log("alpha"), "dataset-gone") != [], "dataset-gone", 30)
     site.settle()
@@ -161,7 +154,7 @@ def test_a_promoted_clone_takes_snapshots_and_cursor_with_it(site: Site) -> None
     site.lab.alpha.run(["zr", "snapshot"])
 
     def in_conflict() -> bool:
-        wake(site)
+        site.wake()
         return "No version is common" in (site.lane(f"{top}/clone")["conflict"] or "")
 
     site.wait(in_conflict, "the conflict", 60)

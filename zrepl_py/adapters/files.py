@@ -10,6 +10,7 @@ import fcntl
 import os
 import tempfile
 from types import TracebackType
+from typing import Self
 
 from zrepl_py.errors import Corrupt, Passing, Refused, Standing, ZrError
 
@@ -101,7 +102,26 @@ def translate_file_error(error: OSError, path: str) -> ZrError:
     return Standing("file-failed", f"{path}: {cause}.", "Check the path and the file system.")
 
 
-class Lock:
+class ClosedAtExit:
+    """What `with` closes. Whoever inherits has a `close` that may be called twice."""
+
+    def close(self) -> None:
+        """Let go of everything; again is no error."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class Lock(ClosedAtExit):
     """An exclusive lock on a file that names its holder's pid; held until closed or process end.
 
     The file stays after the end: removing it would let two processes lock two files of one name.
@@ -135,14 +155,3 @@ class Lock:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
-
-    def __enter__(self) -> "Lock":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

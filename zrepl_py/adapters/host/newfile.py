@@ -8,8 +8,8 @@ a hidden one, which `close` removes. Appearing fails where the name is taken, at
 import errno
 import os
 import secrets
-from types import TracebackType
 
+from zrepl_py.adapters.files import ClosedAtExit
 from zrepl_py.adapters.host.renaming import rename_without_replacing, replace_and_keep
 from zrepl_py.core.restoring import STAGING_PREFIX
 from zrepl_py.errors import Refused
@@ -18,7 +18,7 @@ _NO_TMPFILE = {errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT}
 _TAKEN = "Use --to PATH for another place, or --in-place, which keeps what is there beside it."
 
 
-class NewFile:
+class NewFile(ClosedAtExit):
     """A file that is being written; readable and writable only by its owner until `appear`."""
 
     def __init__(self, directory_fd: int, *, nameless: bool = True) -> None:
@@ -88,17 +88,6 @@ class NewFile:
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
-
-    def __enter__(self) -> "NewFile":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def refuse_existing(path: str) -> Refused:

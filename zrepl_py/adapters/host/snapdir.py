@@ -11,9 +11,9 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Protocol
 
+from zrepl_py.adapters.files import ClosedAtExit
 from zrepl_py.errors import Corrupt, Refused, Standing, ZrError
 
 _DIRECTORY = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -216,7 +216,7 @@ def _unreachable(path: str, error: OSError) -> ZrError:
     )
 
 
-class HeldOrigin:
+class HeldOrigin(ClosedAtExit):
     """An Origin that is opened once and stays open: the kernel mounts it once, and nothing can
     destroy the snapshot meanwhile."""
 
@@ -236,14 +236,3 @@ class HeldOrigin:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
-
-    def __enter__(self) -> "HeldOrigin":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

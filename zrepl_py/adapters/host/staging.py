@@ -12,9 +12,8 @@ import json
 import os
 import stat
 from dataclasses import dataclass
-from types import TracebackType
 
-from zrepl_py.adapters.files import translate_file_error, write_all
+from zrepl_py.adapters.files import ClosedAtExit, translate_file_error, write_all
 from zrepl_py.adapters.host.treewalk import Components
 from zrepl_py.errors import Refused, Standing
 
@@ -33,7 +32,7 @@ class Proven:
     """Of the old file: with size and time it says that it is still the same one."""
 
 
-class Staging:
+class Staging(ClosedAtExit):
     """A hidden tree and its log, locked for this process."""
 
     def __init__(self, folder: str, folder_fd: int, name: str) -> None:
@@ -138,17 +137,6 @@ class Staging:
             if fd >= 0:
                 os.close(fd)
         self._top = self._log = -1
-
-    def __enter__(self) -> "Staging":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _parse_line(line: bytes) -> tuple[Components, Proven] | None:
