@@ -11,12 +11,16 @@ DAYS ?= 0.25
 
 # Where `make install` puts zr. WHEELS=DIRECTORY (made by `make wheels`): without a network.
 PREFIX ?= /opt/zr
+# Each version has a directory of its own, and PREFIX is a link that one rename puts to the next:
+# whenever the power fails, what PREFIX names is whole.
+VERSIONS = $(PREFIX).versions
 BINDIR ?= /usr/local/bin
 LIBDIR ?= /usr/local/lib
 SHAREDIR ?= /usr/local/share
 WHEELS ?=
 PIP_FROM = $(if $(WHEELS),--no-index --find-links $(abspath $(WHEELS)))
 UNITS := $(wildcard systemd/*.service)
+COMPLETIONS := bash-completion/completions/zr zsh/site-functions/_zr fish/vendor_completions.d/zr.fish
 
 .PHONY: man install uninstall wheels help demo test check format lint types layers unit lab-build lab-test \
 	soak power-loss differential sim sim-fresh sim-night sim-report mutants clean
@@ -84,21 +88,28 @@ install:  ## as root: zr in /opt/zr with its units and users; what runs is resta
 		{ echo "zr needs Python 3.11 or newer."; exit 1; }
 	@$(PYTHON) -c 'import libzfs_core, venv, ensurepip' || \
 		{ echo "Run: apt install zfsutils-linux python3-pyzfs python3-venv"; exit 1; }
-	umask 022; $(PYTHON) -m venv --system-site-packages $(PREFIX)
-	umask 022; $(PREFIX)/bin/pip install --quiet --disable-pip-version-check $(PIP_FROM) .
+	@set -e; umask 022; new=$(VERSIONS)/$$(date +%Y%m%d-%H%M%S); rm -rf $$new; \
+		$(PYTHON) -m venv --system-site-packages $$new; \
+		$$new/bin/pip install --quiet --disable-pip-version-check $(PIP_FROM) .; \
+		sync -f $$new; ln -sfn $$new $(PREFIX).next; \
+		test -L $(PREFIX) || rm -rf $(PREFIX); \
+		mv -T $(PREFIX).next $(PREFIX); sync -f $(VERSIONS)
 	ln -sfn $(PREFIX)/bin/zr $(BINDIR)/zr
 	install -d $(LIBDIR)/systemd/system $(LIBDIR)/sysusers.d $(LIBDIR)/tmpfiles.d \
-		$(SHAREDIR)/man/man8 $(SHAREDIR)/bash-completion/completions
+		$(SHAREDIR)/man/man8 $(addprefix $(SHAREDIR)/,$(dir $(COMPLETIONS)))
 	umask 022; for unit in $(notdir $(UNITS)); do sed 's|/opt/zr/|$(PREFIX)/|' systemd/$$unit \
 		>$(LIBDIR)/systemd/system/$$unit || exit 1; done
 	umask 022; $(PREFIX)/bin/python -m zrepl_py.cli.manual >$(SHAREDIR)/man/man8/zr.8
-	umask 022; $(PREFIX)/bin/zr completion bash >$(SHAREDIR)/bash-completion/completions/zr
+	umask 022; set -- $(COMPLETIONS); for shell in bash zsh fish; do \
+		$(PREFIX)/bin/zr completion $$shell >$(SHAREDIR)/$$1 || exit 1; shift; done
 	install -m 644 systemd/zr.sysusers.conf $(LIBDIR)/sysusers.d/zr.conf
 	install -m 644 systemd/zr.tmpfiles.conf $(LIBDIR)/tmpfiles.d/zr.conf
 	systemd-sysusers $(LIBDIR)/sysusers.d/zr.conf
 	systemd-tmpfiles --create $(LIBDIR)/tmpfiles.d/zr.conf
+	@sync -f $(PREFIX)/ $(BINDIR) $(LIBDIR) $(SHAREDIR)
 	@test ! -d /run/systemd/system || { systemctl daemon-reload && \
 		systemctl try-restart 'zr-zfs@*' 'zr-receive@*' zr; }
+	@find $(VERSIONS) -mindepth 1 -maxdepth 1 ! -path "$$(readlink $(PREFIX))" -exec rm -rf {} +
 	@echo "zr is installed in $(PREFIX). Next: zr init"
 
 uninstall:  ## as root: takes zr away; /etc/zr, /var/lib/zr, users, snapshots and replicas stay
@@ -106,8 +117,8 @@ uninstall:  ## as root: takes zr away; /etc/zr, /var/lib/zr, users, snapshots an
 	@test ! -d /run/systemd/system || for unit in $$(systemctl list-units --all --plain --no-legend \
 		'zr.service' 'zr-zfs@*' 'zr-receive@*' | cut -d' ' -f1); do \
 		systemctl disable --now "$$unit"; done
-	rm -rf $(PREFIX)
-	rm -f $(SHAREDIR)/man/man8/zr.8 $(SHAREDIR)/bash-completion/completions/zr
+	rm -rf $(PREFIX) $(VERSIONS)
+	rm -f $(SHAREDIR)/man/man8/zr.8 $(addprefix $(SHAREDIR)/,$(COMPLETIONS))
 	rm -f $(BINDIR)/zr $(LIBDIR)/sysusers.d/zr.conf $(LIBDIR)/tmpfiles.d/zr.conf
 	cd $(LIBDIR)/systemd/system && rm -f $(notdir $(UNITS))
 	@test ! -d /run/systemd/system || systemctl daemon-reload

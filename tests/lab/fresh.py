@@ -24,7 +24,7 @@ WHEELS = "/var/tmp/zr-wheels"
 OFFLINE = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": WHEELS}
 PARTS = ("zrepl_py", "systemd", "docs", "Makefile", "pyproject.toml", "README.md", "LICENSE")
 BARE = """
-    rm -rf /opt/zr /usr/local/bin/zr /etc/zr /var/lib/zr /run/zr
+    rm -rf /opt/zr* /usr/local/bin/zr /etc/zr /var/lib/zr /run/zr
     rm -f /usr/local/lib/systemd/system/zr* /usr/lib/sysusers.d/zr.conf /usr/lib/tmpfiles.d/zr.conf
     userdel zr; userdel zr-recv
     test ! -d /run/systemd/system || systemctl daemon-reload
