@@ -127,8 +127,9 @@ uninstall:  ## as root: takes zr away; /etc/zr, /var/lib/zr, users, snapshots an
 man: $(STAMP)  ## build/zr.8, the manual page, from the help texts; `make install` makes its own
 	@mkdir -p build && $(BIN)/python -m zrepl_py.cli.manual >build/zr.8
 
-wheels: $(STAMP)  ## what `make install WHEELS=wheels` needs without a network; same Python as there
-	$(BIN)/pip wheel --quiet --disable-pip-version-check --wheel-dir wheels 'setuptools>=77' .
+wheels:  ## what `make install WHEELS=wheels` needs without a network; same Python as there
+	@$(PYTHON) -m venv build/pip
+	build/pip/bin/pip wheel --quiet --disable-pip-version-check --wheel-dir wheels 'setuptools>=77' .
 
 $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -144,6 +144,9 @@ def test_installing_again_upgrades_and_uninstalling_leaves_everything(lab: Lab) 
     assert lab.beta.run(["systemctl", "is-active", "zr"], check=False).returncode != 0
     lab.beta.sh("test -s /etc/zr/zr.toml; test -s /var/lib/zr/state.json; getent passwd zr zr-recv")
     lab.beta.sh("zfs list -t snapshot -r back/zr/alpha/tank/audio | grep -q zr_")
-    make("install")
+    make("wheels")
+    elsewhere = ["make", "install", "WHEELS=wheels", "PREFIX=/srv/zr"]
+    lab.beta.run(elsewhere, cwd=SOURCE, timeout_seconds=300)
+    assert lab.beta.run(["readlink", "-f", "/usr/local/bin/zr"]).text.startswith("/srv/zr.versions/")
     assert "systemctl enable --now" in lab.beta.run(["zr", "init"]).text
     lab.alpha.run(["zr", "sync"], timeout_seconds=320)
