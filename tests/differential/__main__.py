@@ -37,7 +37,7 @@ def compare_with(found: list[Far], adapter: str, mutant: str | None) -> list[Com
     make_world = mutated_pools(mutant) if mutant else ModelWorld
     tries = 5 if mutant else 30
     return [
-        Compare(lambda ops, far=far: far.run(ops, adapter)[0], make_world, tries)  # type: ignore[misc]
+        Compare(lambda ops, far=far: far.run(ops, adapter), make_world, tries)  # type: ignore[misc]
         for far in found
     ]
 
@@ -75,7 +75,7 @@ def main(words: list[str]) -> int:
         for kind, count in sorted(tally.kinds.items()):
             say(f"{count:6} {kind}")
     say(last_line(tally, given.adapter, given.seed, time.monotonic() - began))
-    return 1 if tally.disagreements else 0
+    return 1 if tally.disagreements or tally.unsteady else 0
 
 
 def last_line(tally: Tally, adapter: str, seed: int, seconds: float) -> str:

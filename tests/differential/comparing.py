@@ -14,6 +14,10 @@ class Disagreement(AssertionError):
     """The sides saw different things."""
 
 
+class Unsteady(AssertionError):
+    """The sides saw different things once, and the same ones when they did the same again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Difference:
     """The first one."""
@@ -23,6 +27,8 @@ class Difference:
     model: Any
     real: Any
     where: str
+    why: str
+    """What real ZFS said."""
 
 
 def as_json(records: list[Record]) -> list[Record]:
@@ -34,9 +40,11 @@ def as_json(records: list[Record]) -> list[Record]:
 def find_difference(model: list[Record], real: list[Record]) -> Difference | None:
     """The first operation after which something differs, and what."""
     for number, (one, two) in enumerate(zip(as_json(model), as_json(real), strict=True)):
+        why = two.pop("why", "")
+        one.pop("why", "")
         if one != two:
             where, left, right = _narrow(one, two)
-            return Difference(number, left, right, where)
+            return Difference(number, left, right, where, why)
     return None
 
 
@@ -81,6 +89,7 @@ def render(operations: list[Operation], difference: Difference) -> str:
             f"model and real ZFS disagree {after}, in {difference.where or 'all'}:",
             f"  model: {json.dumps(difference.model)}",
             f"  real:  {json.dumps(difference.real)}",
+            *([f"  it says: {difference.why}"] if difference.why else []),
             "operations:",
             *lines,
         ]

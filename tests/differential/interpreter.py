@@ -32,26 +32,32 @@ class Interpreter:
         self.port = world.port
         self.look = Look(world)
         self.records: list[Record] = []
+        self.why = ""
         self.streams: dict[int, Stream] = {}
         """By the label of the operation that sent it."""
 
     def perform(self, operation: Operation) -> Record:
         """Perform it, look at everything, and add what was seen to `records`."""
         verb: Callable[[Operation], Any] = getattr(self, "_do_" + operation["do"])
+        self.why = ""
         try:
             outcome = verb(operation)
         except ZrError as error:
-            outcome = words_of(error)
-        except Impossible:
-            outcome = IMPOSSIBLE
-        record = {"outcome": outcome, "seen": self.look.see()}
+            outcome = self._words(error)
+        except Impossible as error:
+            outcome, self.why = IMPOSSIBLE, str(error)
+        record = {"outcome": outcome, "seen": self.look.see(), "why": self.why}
         self.records.append(record)
         return record
 
     def end(self) -> Record:
         """Look at everything once more, whatever the witness says."""
-        self.records.append({"outcome": None, "seen": self.look.see(everything=True)})
+        self.records.append({"outcome": None, "seen": self.look.see(everything=True), "why": ""})
         return self.records[-1]
+
+    def _words(self, error: ZrError) -> list[str]:
+        self.why = str(error)
+        return words_of(error)
 
     def _encrypted_above(self, name: str) -> bool:
         parts = name.split("/")
@@ -223,7 +229,7 @@ class Interpreter:
                 self.port, self.look.whole(source), base, raw=op["raw"], resume=resume
             )
         except ZrError as error:
-            return {"sent": words_of(error)}
+            return {"sent": self._words(error)}
         self.streams[op["label"]] = stream
         return {"sent": self._begin(stream), "received": self._receive(stream, op)}
 
@@ -251,7 +257,7 @@ class Interpreter:
                 raw=begin.raw != (lie == "raw"),
             )
         except ZrError as error:
-            return words_of(error)
+            return self._words(error)
         return DONE
 
     def _do_abort(self, op: Operation) -> str:

@@ -5,6 +5,7 @@ was passed on in the same way. Transaction groups differ too: they are ranked. A
 `created_at` only has to be the same wherever its guid shows up.
 """
 
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from zrepl_py.model.history import Bookmark, History, Snapshot
@@ -55,8 +56,9 @@ class Look:
         before, self._witness = self._witness, now
         if everything or found is None:
             before = {}
-        if everything or found is None or _part(before, 0) != _part(now, 0):
             self._observe_datasets()
+        else:
+            self._observe_changed(before, now)
         for name in self.datasets:
             old, new = before.get(name), now.get(name)
             stale = [old is None or new is None or old[n] != new[n] for n in range(4)]
@@ -65,8 +67,26 @@ class Look:
     def _observe_datasets(self) -> None:
         listed = self.world.port.observe_datasets(self.world.root)
         self.datasets = {self.own(d.name): d for d in listed if d.name != self.world.root}
-        for known in (self.histories, self.holds, self.points, self.properties):
-            for gone in known.keys() - self.datasets.keys():
+        self._forget_all_but(self.datasets.keys())
+
+    def _observe_changed(self, before: dict[str, Witness], now: dict[str, Witness]) -> None:
+        """Only what changed, with all below it; to list everything is dear."""
+        self._forget_all_but(now.keys())
+        asked: list[str] = []
+        for name in sorted(now):
+            same = name in before and before[name][0] == now[name][0]
+            if not same and not any(name.startswith(f"{above}/") for above in asked):
+                asked.append(name)
+                listed = self.world.port.observe_datasets(self.whole(name))
+                self.datasets.update((self.own(d.name), d) for d in listed)
+        self.datasets = dict(sorted(self.datasets.items()))
+
+    def _forget_all_but(self, names: AbstractSet[str]) -> None:
+        known_by_name: tuple[dict[str, Any], ...] = (
+            self.datasets, self.histories, self.holds, self.points, self.properties
+        )  # fmt: skip
+        for known in known_by_name:
+            for gone in known.keys() - names:
                 del known[gone]
 
     def _observe_one(self, name: str, itself: bool, versions: bool, holds: bool, at: bool) -> None:
@@ -113,7 +133,3 @@ class Look:
         if point is None:
             return None
         return [self.number(point.to_guid), self.number(point.from_guid), point.raw]
-
-
-def _part(witness: dict[str, Witness], part: int) -> dict[str, str]:
-    return {name: words[part] for name, words in witness.items()}

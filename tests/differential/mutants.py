@@ -44,7 +44,7 @@ MUTANTS = {
         '        if version.holds:\n            return "held"\n',
         "",
         "a held snapshot stays",
-        3,
+        2,
     ),
     "any-txg": Mutant(
         "model_zfs",
@@ -58,28 +58,28 @@ MUTANTS = {
         "File(content, pool.txg, mode)}\n            found.changed_txg = pool.txg\n",
         "File(content, pool.txg, mode)}\n            found.changed_txg = pool.txg - 1\n",
         "a write() right before the call counts",
-        0,
+        4,
     ),
     "lenient-base": Mutant(
         "model_zfs_receive",
         "if target.changed_txg > base.createtxg or (",
         "if (",
         "a replica that was changed takes no increment",
-        13,
+        16,
     ),
     "forgetful-cut": Mutant(
         "model_zfs_receive",
         "            target.receiving = False\n",
         "            target.receiving = False\n            target.partial = None\n",
         "what arrived of a stream that was cut is kept",
-        1,
+        2,
     ),
     "wrong-guid": Mutant(
         "model_zfs_receive",
         "Version(name, begin.to_guid, txg",
         "Version(name, pools.new_guid(), txg",
         "a received snapshot has the guid of the one that was sent",
-        2,
+        0,
     ),
 }
 

@@ -2,7 +2,7 @@
 
 `python node.py ADDRESS POOL`, with this folder's parents on the path. One connection carries one
 request: 4 bytes of length, JSON `{"adapter": …, "operations": […]}`; the answer has the same form:
-`{"records": […], "said": […]}` or `{"broken": traceback}`.
+`{"records": […]}` or `{"broken": traceback}`.
 """
 
 import json
@@ -25,7 +25,7 @@ def answer(pool: str, request: dict[str, Any]) -> dict[str, Any]:
     """Run one sequence."""
     world = RealWorld(pool, request["adapter"], next(NUMBERS))
     try:
-        return {"records": run(world, request["operations"]), "said": world.said}
+        return {"records": run(world, request["operations"])}
     finally:
         world.clean()
 

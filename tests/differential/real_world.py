@@ -20,9 +20,15 @@ from zrepl_py.testing.kits.zfs_real_site import _KEY, RealSite, _zfs
 from .world import Impossible
 
 WITNESS = Path(__file__).with_name("witness.lua").read_bytes()
+TYPE = b"""args = ...
+local dataset = args["argv"][1]
+if not zfs.exists(dataset) then return "none" end
+local word = zfs.get_prop(dataset, "type")
+return word
+"""
 INSTRUCTIONS = 10_000_000
 MEMORY_BYTES = 2 << 20
-"""Also the size of the answer's buffer, which is dear here."""
+"""Also the size of the answer's buffer."""
 
 
 class RealWorld:
@@ -35,8 +41,6 @@ class RealWorld:
         self.pool = pool
         self.root = f"{pool}/pair-{os.getpid()}-{number}"
         self.folder = mkdtemp(prefix="zr-pair-")
-        self.said: list[str] = []
-        """Why something was impossible, for the reader of a disagreement."""
         self._site = _Site(self)
         self._volumes = False
         _zfs("zfs", "create", "-o", f"mountpoint={self.folder}/mnt", self.root)
@@ -116,12 +120,19 @@ class RealWorld:
         self._try(self._write, dataset, path, content)
 
     def _write(self, dataset: str, path: str, content: bytes) -> None:
-        if self._volumes and _zfs("zfs", "list", "-H", "-o", "type", dataset) == "volume\n":
+        if self._volumes and self._is_volume(dataset):
+            self._settle()  # the name may still lead to a volume that had it before
             device = dataset.replace(" ", "+")  # as udev's rules name it
             size = 16384  # direct: whole blocks
             self._site.write_volume(device, content.ljust(size, b"\1")[:size])
         else:
             self._site.write(dataset, path, content)
+
+    def _is_volume(self, dataset: str) -> bool:
+        answer = binding().lzc_channel_program_nosync(
+            self.pool.encode(), TYPE, INSTRUCTIONS, MEMORY_BYTES, [dataset.encode()]
+        )
+        return bool(answer == b"volume")
 
     def change_mode(self, dataset: str, path: str, mode: int) -> None:
         """See World."""
@@ -171,7 +182,6 @@ class RealWorld:
         try:
             verb(*arguments)
         except failures as error:
-            self.said.append(str(error)[:300])
             raise Impossible(str(error)[:300]) from None
 
 

@@ -8,9 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from hypothesis.errors import FlakyFailure
-
-from .comparing import Disagreement, find_difference, render, shrink
+from .comparing import Disagreement, Unsteady, find_difference, render, shrink
 from .interpreter import run
 from .machine import draw_sequence
 from .model_world import ModelWorld
@@ -18,6 +16,8 @@ from .world import Operation, Record
 
 Run = Callable[[list[Operation]], list[Record]]
 """Operations → records of the other side."""
+REPEATS = 3
+"""How often a sequence that differed is run again before it counts as one that did so once."""
 
 
 @dataclass
@@ -30,7 +30,8 @@ class Tally:
     """`transfer done`, `hold snapshot-missing`, …: how often which outcome was compared."""
     disagreements: list[str] = field(default_factory=list)
     unsteady: list[str] = field(default_factory=list)
-    """What differed once, and not when the same sequence was run again at once."""
+    """What differed once, and not when the same sequence was run again at once. A failure too:
+    either zr's adapter, the model or the comparison depends on something that nobody thought of."""
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def agree(self, operations: list[Operation], records: list[Record]) -> int:
@@ -41,6 +42,16 @@ class Tally:
             for operation, record in zip(operations, records, strict=False):
                 self.kinds[f"{operation['do']} {outcome_word(record['outcome'])}"] += 1
             return self.agreed
+
+    def keep(self, found: Exception, sequence: str) -> str:
+        """What judging a sequence raised; returns it as a sentence. Whatever is neither of the two
+        kinds (a node that failed) is no agreement, so it counts as a disagreement."""
+        if isinstance(found, Unsteady):
+            self.unsteady.append(f"{sequence}, once: {found}")
+            return self.unsteady[-1]
+        kind = "" if isinstance(found, Disagreement) else f"{type(found).__name__}: "
+        self.disagreements.append(f"{sequence}: {kind}{found}")
+        return self.disagreements[-1]
 
 
 def outcome_word(outcome: Any) -> str:
@@ -68,15 +79,17 @@ class Compare:
     """How many runs may go into making a sequence small."""
 
     def judge(self, operations: list[Operation], records: list[Record]) -> None:
-        """Errors: Disagreement, with the sequence made small."""
+        """Errors: Disagreement, with the sequence made small; Unsteady, with the sequence."""
         difference = find_difference(records, self.other(operations))
         if difference is None:
             return
+        if not any(self.differs(operations) for _ in range(REPEATS)):
+            raise Unsteady(render(operations, difference))
         small = shrink(operations[: difference.number + 1], self.differs, self.tries)
         again = find_difference(self.mine(small), self.other(small))
         if again is None:
             text = render(operations, difference)
-            raise Disagreement(f"(it could not be repeated when it was made small)\n{text}")
+            raise Disagreement(f"(it did not repeat when it was made small)\n{text}")
         raise Disagreement(render(small, again))
 
     def mine(self, operations: list[Operation]) -> list[Record]:
@@ -111,38 +124,23 @@ def run_sequences(
             if number is None:
                 return
 
-            def judge(drawn: list[Operation], records: list[Record]) -> None:
-                compare.judge(drawn, records)
-                if tally.agree(drawn, records) % 50 == 0:
-                    say(f"{tally.agreed} sequences agree, {time.monotonic() - began:.0f} s")
-
             try:
-                draw_sequence(
-                    judge,
+                drawn, records = draw_sequence(
                     number=number,
                     operations=operations,
                     first_seed=first_seed,
                     make_world=compare.make_world,
                 )
-            except Disagreement as found:
-                tally.disagreements.append(f"sequence {number} of seed {first_seed}: {found}")
-                say(tally.disagreements[-1])
-            except FlakyFailure as found:
-                causes = "; ".join(str(cause) for cause in found.exceptions)
-                tally.unsteady.append(f"sequence {number} of seed {first_seed}, once: {causes}")
-                say(tally.unsteady[-1])
+                compare.judge(drawn, records)
+            except Exception as found:  # noqa: BLE001 - the outermost edge of a thread
+                say(tally.keep(found, f"sequence {number} of seed {first_seed}"))
+            else:
+                if tally.agree(drawn, records) % 50 == 0:
+                    say(f"{tally.agreed} sequences agree, {time.monotonic() - began:.0f} s")
 
-    threads = [threading.Thread(target=_guarded, args=(work, c, tally)) for c in compares]
+    threads = [threading.Thread(target=work, args=(c,)) for c in compares]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     return tally
-
-
-def _guarded(work: Callable[[Compare], None], compare: Compare, tally: Tally) -> None:
-    """A thread that ends with an error is a disagreement, not silence."""
-    try:
-        work(compare)
-    except Exception as error:  # noqa: BLE001 - the outermost edge of a thread
-        tally.disagreements.append(f"{type(error).__name__}: {error}")

@@ -7,6 +7,7 @@ from zrepl_py.ports.zfs import ZfsPort
 
 Operation = dict[str, Any]
 Record = dict[str, Any]
+"""`outcome` and `seen`, which have to be equal, and for the reader `why` something was refused."""
 Witness = tuple[str, str, str, str]
 """About a dataset itself, its versions, their holds, its resume point."""
 
