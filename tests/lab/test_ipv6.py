@@ -34,7 +34,7 @@ def test_paired_and_replicated(site: Site) -> None:
     for name, pool in (("alpha", "tank"), ("beta", "back")):
         listen = f"[{ADDRESSES[name]}]:7676"
         words = ("--no-start", "--name", name, "--pool", pool, "--listen", listen)
-        zr(site.lab.nodes[name], "init", *words, *replicas[name])
+        zr(site.lab.nodes[name], "init", "--yes", *words, *replicas[name])
     showing = beta.start(["zr", "pair"])
     shown = showing.wait_for_output(b"Waiting", timeout_seconds=60).decode()
     (address,) = re.findall(r"zr pair (\S+)$", shown, re.MULTILINE)

@@ -147,6 +147,7 @@ def test_installing_again_upgrades_and_uninstalling_leaves_everything(lab: Lab) 
     make("wheels")
     elsewhere = ["make", "install", "WHEELS=wheels", "PREFIX=/srv/zr"]
     lab.beta.run(elsewhere, cwd=SOURCE, timeout_seconds=300)
-    assert lab.beta.run(["readlink", "-f", "/usr/local/bin/zr"]).text.startswith("/srv/zr.versions/")
-    assert "systemctl enable --now" in lab.beta.run(["zr", "init"]).text
+    resolved = lab.beta.run(["readlink", "-f", "/usr/local/bin/zr"]).text
+    assert resolved.startswith("/srv/zr.versions/")
+    assert "systemctl enable --now" in lab.beta.run(["zr", "init", "--yes"]).text
     lab.alpha.run(["zr", "sync"], timeout_seconds=320)

@@ -45,12 +45,12 @@ class ManifestsTrue:
         if kind == "tick":
             self._check(node, decode(Manifest, fields["manifest"]))
         elif kind == "manifest":
-            manifest: Manifest = decode(Manifest, fields["manifest"])
+            group, seq = fields["manifest"]["group"], fields["manifest"]["seq"]
             source = self._names[fields["source"]]
-            stored = self._stored.setdefault((node.node.name, source, manifest.group), [0])
-            if manifest.seq <= stored[-1]:
-                self._say(f"tick {manifest.seq} came to {node.node.name} after {stored[-1]}.")
-            stored.append(manifest.seq)
+            stored = self._stored.setdefault((node.node.name, source, group), [0])
+            if seq <= stored[-1]:
+                self._say(f"tick {seq} came to {node.node.name} after {stored[-1]}.")
+            stored.append(seq)
 
     def on_booted(self, node: "SimNode") -> None:
         """After a start only the newest ticks are told again. What was not yet acknowledged may be

@@ -36,7 +36,7 @@ class UnwantedGone:
         # What is held is pinned, and does not count for the cap.
         free = [v.name for v in own if not v.holds]
         unwanted = free[: -policy.limits.max_snapshots]
-        if keep.last is not None and keep.within_seconds is None:
+        if keep.last is not None and keep == Keep(last=keep.last):  # no rule votes beside it
             unwanted += [v.name for v in own[: -keep.last] if not v.holds]
         if unwanted:
             self.site.watch.violation(

@@ -48,7 +48,8 @@ class RestoresTrue:
         assert tick is not None
         for dataset, last in members.items():
             found = node.pools.dataset(dataset)
-            version = found.snapshot(name) or found.snapshot(last or "")
+            newest = found.snapshots[-1] if found.snapshots else None
+            version = newest if newest and newest.name == name else found.snapshot(last or "")
             if version is not None:
                 state = (tick.at, self.site.loop.now, version.guid)
                 self._ticks.setdefault(found.guid, []).append(state)

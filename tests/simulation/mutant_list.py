@@ -1,17 +1,21 @@
 """The deliberate bugs, each one that somebody could write. docs/design/simulation.md has them."""
 
 from tests.simulation.mutant import Mutant
+from tests.simulation.mutant_list_keep import KEEP_MUTANTS
 from tests.simulation.mutant_list_site import SITE_MUTANTS
 
 _REPLICATION_TEST = "tests.unit.test_replication"
 _REPLICATION = "zrepl_py.core.replication"
+_FOUND_TEST = "tests.unit.test_found_by_simulation"
 _RECEIVE = "zrepl_py.engine.receive"
 _LANES = "zrepl_py.daemon.lanes"
 _SOURCE = "zrepl_py.daemon.source"
 _RETENTION = "zrepl_py.core.retention"
+_VOTERS = "zrepl_py.core.voters"
 
 MUTANTS = (
     *SITE_MUTANTS,
+    *KEEP_MUTANTS,
     Mutant(
         "plan-without-hold",
         _REPLICATION,
@@ -75,8 +79,8 @@ MUTANTS = (
         "apply-drops-createtxg",
         _REPLICATION,
         "apply_step",
-        "replace(to, createtxg=createtxg)",
-        "replace(to)",
+        "Snapshot(to.guid, createtxg, to.name, to.created_at)",
+        "to",
     ),
     Mutant(
         "newest-first",
@@ -110,8 +114,8 @@ MUTANTS = (
         "skip-ignores-what-is-there",
         _RETENTION,
         "would_drop_on_target",
-        "_judge_own([*present, *arriving], keep, cap, {}, ())",
-        "_judge_own([*present, *arriving, *arriving[-1:] * 3], keep, cap, {}, ())",
+        "_judge_doomed([*present, *arriving], keep, cap, {}, ())",
+        "_judge_doomed([*present, *arriving, *arriving[-1:] * 3], keep, cap, {}, ())",
     ),
     Mutant(
         "parent-not-checked-by-the-target",
@@ -119,6 +123,8 @@ MUTANTS = (
         "_check_parent",
         "if not begin.parent:",
         "if True:",
+        # Its replica would only get another name.
+        test=f"{_FOUND_TEST}::test_no_placeholder_takes_the_place_of_a_replica_to_come",
     ),
     Mutant(
         "idle-lanes-never-look",
@@ -145,15 +151,15 @@ MUTANTS = (
         "prune-ignores-pins",
         _SOURCE,
         "Source._doom",
-        'pins = join_pins(dict.fromkeys(member.held, ("held",)), *needed)',
+        'pins = join_pins(dict.fromkeys(member.held, ("held",)), bases, *needed)',
         "pins = join_pins()",
     ),
     Mutant(
         "prune-only-asks-the-verdict",
         _SOURCE,
         "Source._doom",
-        "judge(member.history, keep, group.policy.limits, pins)",
-        "judge(member.history, keep, group.policy.limits, {})",
+        "plan_removal(member.history, keep, limits, pins, now=now, expected=expected)",
+        "plan_removal(member.history, keep, limits, {}, now=now, expected=expected)",
     ),
     Mutant(
         "tick-number-again",
@@ -236,8 +242,8 @@ MUTANTS = (
         "replica-found-by-name",
         _RECEIVE,
         "observe_replica",
-        "d.user_properties.get(LANE_PROPERTY) == lane",
-        "d.name == place.replica(dataset)",
+        "find_marked(seen, lane)",
+        "next((d for d in seen if d.name == usual), None)",
     ),
     Mutant(
         "manifests-dropped-when-silent",
@@ -248,16 +254,16 @@ MUTANTS = (
     ),
     Mutant(
         "keep-last-off-by-one",
-        _RETENTION,
+        _VOTERS,
         "vote_last",
-        "max(0, len(own) - count)",
-        "max(0, len(own) - count + 1)",
+        "max(0, len(own.labels) - count)",
+        "max(0, len(own.labels) - count + 1)",
     ),
     Mutant(
         "keep-within-by-half",
-        _RETENTION,
+        _VOTERS,
         "vote_within",
-        "own[-1].created_at - snapshot.created_at <= seconds",
-        "own[-1].created_at - snapshot.created_at <= seconds / 2",
+        "oldest = labels[-1] - seconds",
+        "oldest = labels[-1] - seconds // 2",
     ),
 )

@@ -7,6 +7,7 @@ _RECEIVE = "zrepl_py.engine.receive"
 _LANES = "zrepl_py.daemon.lanes"
 _REPLICAS = "zrepl_py.daemon.replicas"
 _RETENTION = "zrepl_py.core.retention"
+_PLACEMENT = "zrepl_py.core.placement"
 _VERSIONS = "zrepl_py.core.versions"
 
 SITE_MUTANTS = (
@@ -122,6 +123,32 @@ SITE_MUTANTS = (
         "if not replica.marked:",
         "if False:",
         test=f"{_FOUND_TEST}::test_a_replica_that_was_not_marked_is_marked_when_its_base_is_held",
+    ),
+    # Where replicas stand.
+    Mutant(
+        "placeholder-keeps-a-replica-away",
+        _PLACEMENT,
+        "choose_name",
+        "if beside == folder and not taken:",
+        "if beside == folder:",
+        # Takes a replica that is destroyed in the second before its child comes.
+        test=f"{_FOUND_TEST}::test_a_placeholder_at_its_name_keeps_no_replica_away",
+    ),
+    Mutant(
+        "child-of-a-renamed-parent-stands-apart",
+        _PLACEMENT,
+        "choose_name",
+        "beside = above.name",
+        "pass",
+    ),
+    Mutant(
+        "other-name-not-found-again",
+        _PLACEMENT,
+        "find_unmarked",
+        "return own or next(",
+        "return next(",
+        # Takes a crash between a first stream and its mark, of a replica with another name.
+        test=f"{_FOUND_TEST}::test_a_replica_beside_its_usual_place_is_found_again_without_a_mark",
     ),
     # Receipts.
     Mutant(

@@ -11,7 +11,8 @@ import os
 import secrets
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -71,8 +72,8 @@ def run_night(
     wanted = [(draw(), days) for _ in range(count - len(seen))]
     cores = jobs or os.cpu_count() or 1
     try:
-        with multiprocessing.Pool(cores, maxtasksperchild=50) as pool, record.open("a") as file:
-            for one in pool.imap_unordered(watch_seed, wanted):
+        with _many(cores) as each, record.open("a") as file:
+            for one in each(watch_seed, wanted):
                 seen.append(one)
                 file.write(json.dumps(asdict(one)) + "\n")
                 file.flush()
@@ -98,6 +99,16 @@ def run_night(
         say(f"Failed seeds: {path}")
     say(render_total(seen))
     return len(failed)
+
+
+@contextmanager
+def _many(cores: int) -> Iterator[Callable[..., Iterable[Seen]]]:
+    """A map over so many processes; with one core, in this one."""
+    if cores == 1:
+        yield map
+        return
+    with multiprocessing.Pool(cores, maxtasksperchild=50) as pool:
+        yield pool.imap_unordered
 
 
 def render_total(seen: list[Seen]) -> str:

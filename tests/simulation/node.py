@@ -194,6 +194,8 @@ class SimNode:
             self.deferred.append(lambda: self._prune_again(tasks))
             return
         for uuid, known in list(self.replicas.lanes.items()):
+            if self.replicas.is_pruned(known):
+                continue
             if not self._turns.setdefault(uuid, Turn()).taken:
                 self.take_turn(uuid, partial(self._prune, tasks, uuid, known), None)
         pause = max(PRUNE_SECONDS, self.site.scenario.cadence_seconds / 2)

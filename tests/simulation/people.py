@@ -102,25 +102,10 @@ class People:
             return
         root = random.choice(datasets).name
         gone = [d for n, d in everything.items() if n == root or n.startswith(root + "/")]
-        if all(self._can_come_back(node, dataset, gone) for dataset in gone):
-            for dataset in gone:
-                self.site.truth.forget_replica(node.node.name, dataset)
-            node.pools.destroy(root)
-            self.site.trace(node, "PERSON destroys", root, "")
-
-    def _can_come_back(
-        self, node: "SimNode", replica: ModelDataset, gone: list[ModelDataset]
-    ) -> bool:
-        """A placeholder at the name that a renamed source has by now would be in the way: that
-        lane is refused (target-exists) until a person moves the placeholder."""
-        guids = {self.site.truth.dataset_of.get(v.guid) for v in replica.snapshots}
-        there = [
-            node.pools.find(f"{node.pool}/zr/{source.node.name}/{d.name}")
-            for source, _ in self.site.links_to(node)
-            for d in self.site.members_of(source)
-            if d.guid in guids
-        ]
-        return all(found is None or found in gone for found in there)
+        for dataset in gone:
+            self.site.truth.forget_replica(node.node.name, dataset)
+        node.pools.destroy(root)
+        self.site.trace(node, "PERSON destroys", root, "")
 
     def _foreign_on_source(self, random: Random) -> None:
         node = random.choice(self.site.sources)
@@ -151,9 +136,7 @@ class People:
 
     def _renames(self, random: Random) -> None:
         node = random.choice(self.site.sources)
-        # A child made below a renamed one needs a placeholder at the new name, and below a replica
-        # whose key is not loaded ZFS makes none: docs/design/simulation.md, "left as it is".
-        movable = [n for n in self._movable(node) if not node.pools.dataset(n).encrypted]
+        movable = self._movable(node)
         if movable:
             self._count += 1
             old = random.choice(movable)

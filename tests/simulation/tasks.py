@@ -20,6 +20,10 @@ Outcome = Callable[[Any, Exception | None], None]
 """Called once with what came out: (value, None) or (None, error)."""
 
 
+ASYNC = "PeerPort"
+"""The only one that is implemented as an AsyncPort."""
+
+
 class AsyncPort(Protocol):
     """A port whose commands take their own time."""
 
@@ -197,7 +201,7 @@ class _Run:
             self._done(None, raised)
             return
         port = self._ports[command.port]
-        if hasattr(port, "call"):
+        if command.port == ASYNC:
             port.call(command, self.arrived)
             return
         self._port, self._command = port, command

@@ -12,7 +12,7 @@ from zrepl_py.daemon.lanes import Lanes, LaneState
 from zrepl_py.daemon.replicas import Replicas
 from zrepl_py.engine.commands import Command, run
 from zrepl_py.engine.lane import LaneResult, replicate_lane
-from zrepl_py.engine.receive import Place
+from zrepl_py.engine.receive import Place, Replica
 from zrepl_py.errors import Passing, Refused
 from zrepl_py.model.history import EMPTY, History, Snapshot
 from zrepl_py.model.names import Epoch, TickName, render_hold, render_tick
@@ -186,9 +186,56 @@ def test_no_placeholder_takes_the_place_of_a_replica_to_come() -> None:
         run(pair.replicas.prepare(known, begin_of(child, parent=LANE.lane)), pair.ports)
     assert raised.value.reason == "parent-missing"
     assert pair.target.find(REPLICA) is None
+    assert pair.target.find("back/zr/alpha") is None
     pair.take(1)
     pair.send(1, None)
     run(pair.replicas.prepare(known, begin_of(child, parent=LANE.lane)), pair.ports)
+
+
+CHILD = LaneName("c1c2c3c4-0000-5000-8000-000000000000", "tank/moved/new")
+BESIDE = f"{REPLICA}/new_c1c2c3c4"
+
+
+def prepared_child(pair: Pair, *, parent: str = "") -> Replica:
+    known = pair.replicas.find(ALPHA.uuid, CHILD)
+    return run(pair.replicas.prepare(known, begin_of(CHILD, parent=parent)), pair.ports)
+
+
+def test_a_child_of_a_renamed_dataset_comes_below_its_parents_replica() -> None:
+    """Seed 14: the replica kept its old name, and the child's was refused below the new one: ZFS
+    makes no placeholders below an encrypted replica."""
+    pair = Pair()
+    pair.take(1)
+    pair.send(1, None)
+    assert prepared_child(pair, parent=LANE.lane).name == BESIDE
+    assert pair.target.find("back/zr/alpha/tank/moved") is None
+
+
+def test_a_placeholder_at_its_name_keeps_no_replica_away() -> None:
+    """Seed 498657452321: somebody destroyed the replica in the seconds before its child came."""
+    pair = Pair()
+    pair.there.create_placeholder(f"{REPLICA}/b")
+    pair.take(1)
+    pair.send(1, None)
+    name = f"{REPLICA}_lane1"
+    assert pair.target.dataset(name).local["zr:lane"] == LANE.lane
+    pair.known.replica = None
+    pair.take(2)
+    pair.send(2, 1)
+    assert [v.name for v in pair.target.dataset(name).snapshots] == [tick_name(1), tick_name(2)]
+
+
+def test_a_replica_beside_its_usual_place_is_found_again_without_a_mark() -> None:
+    """A crash between its first stream and its mark, or a first stream that was cut."""
+    pair = Pair()
+    pair.take(1)
+    pair.send(1, None)
+    pair.target.make_dataset(BESIDE, mounted=False)
+    pair.there.create_placeholder("back/zr/alpha/tank/moved/new")
+    known = pair.replicas.find(ALPHA.uuid, CHILD)
+    assert run(pair.replicas.observe(known, CHILD), pair.ports).exists
+    assert known.replica is not None
+    assert known.replica.name == BESIDE
 
 
 def test_a_replica_that_was_not_marked_is_marked_by_the_next_stream() -> None:

@@ -65,7 +65,10 @@ def _decode(expected: Any, value: Any) -> Any:
     if origin in (dict, Mapping):
         if not isinstance(value, dict):
             raise _malformed(expected, value)
-        return {_decode(arguments[0], k): _decode(arguments[1], v) for k, v in value.items()}
+        key, held = arguments
+        if held in _EXACT and all(type(v) is held for v in value.values()):
+            return {_decode(key, k): v for k, v in value.items()}  # mostly so: names and guids
+        return {_decode(key, k): _decode(held, v) for k, v in value.items()}
     if is_dataclass:
         return _decode_dataclass(expected, value)
     if isinstance(expected, type) and issubclass(expected, Enum):

@@ -8,6 +8,7 @@ wrote these values: they are compared with what a person typed, and never used a
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from zrepl_py.core.placement import remove_suffixes
 from zrepl_py.model.observation import Dataset, Kind
 from zrepl_py.model.properties import LANE_PROPERTY, ORIGINAL_PREFIX
 
@@ -39,6 +40,7 @@ class Copy:
 def plan_copies(parent: str, datasets: Sequence[Dataset]) -> tuple[Copy, ...]:
     """`parent`: this node's replica parent (`back/zr`); `datasets`: it and all below."""
     found = []
+    lanes = {d.name: d.user_properties.get(LANE_PROPERTY, "") for d in datasets}
     for dataset in datasets:
         source, _, name = dataset.name.removeprefix(parent + "/").partition("/")
         if dataset.name == parent or not name or LANE_PROPERTY not in dataset.user_properties:
@@ -47,7 +49,7 @@ def plan_copies(parent: str, datasets: Sequence[Dataset]) -> tuple[Copy, ...]:
         found.append(
             Copy(
                 source,
-                name,
+                remove_suffixes(dataset.name, lanes).removeprefix(f"{parent}/{source}/"),
                 dataset.name,
                 dataset.kind,
                 dataset.encrypted,
@@ -133,8 +135,10 @@ def _mountpoint(top: str, dataset: Dataset, above: dict[str, Dataset]) -> str | 
         value = at.user_properties.get(_MOUNTPOINT) if at else None
         if value is not None:
             return value.rstrip("/") + rest if value.startswith("/") else None
-        name, _, last = name.rpartition("/")
-        rest = f"/{last}{rest}"
+        lane = at.user_properties.get(LANE_PROPERTY, "") if at else ""
+        folder, _, last = name.rpartition("/")
+        rest = f"/{remove_suffixes(last, {last: lane})}{rest}"
+        name = folder
     return rest or None
 
 

@@ -55,6 +55,20 @@ def diff(source: History, replica: History, *, raw: bool = False) -> Agreement |
     return Agreement(base, pending)
 
 
+def find_in_origin(replica: History, above: History, origin: str) -> Snapshot | None:
+    """The newest version of the replica that a clone still shares with the dataset it is a clone
+    of: of that one's history `above`, what is not newer than the snapshot named `origin`.
+
+    `zfs promote` of a clone moves a dataset's snapshots to the clone and leaves it without any; an
+    increment can still begin at them.
+    """
+    made_of = next((s for s in above.snapshots if s.name == origin), None)
+    if made_of is None:
+        return None
+    shared = {s.guid: s for s in above.snapshots if s.createtxg <= made_of.createtxg}
+    return next((shared[s.guid] for s in reversed(replica.snapshots) if s.guid in shared), None)
+
+
 def newest_own(history: History) -> Snapshot | None:
     """The newest snapshot that zr took, or None. Foreign ones come and go as others please: nothing
     that zr keeps (base, hold, cursor) ever hangs on them."""

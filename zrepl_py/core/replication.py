@@ -51,6 +51,18 @@ class LaneView:
     """guids of source snapshots that carry our hold for this target."""
     replica: ReplicaView
 
+    def with_source(self, source: History) -> "LaneView":
+        """With what the source has now."""
+        return LaneView(self.target, self.raw, source, self.held, self.replica)
+
+    def with_held(self, held: frozenset[int]) -> "LaneView":
+        """With what the source holds now."""
+        return LaneView(self.target, self.raw, self.source, held, self.replica)
+
+    def with_replica(self, replica: ReplicaView) -> "LaneView":
+        """With what the target has now."""
+        return LaneView(self.target, self.raw, self.source, self.held, replica)
+
     def cursors(self) -> tuple[Bookmark, ...]:
         """Our cursor bookmarks for this target."""
         return tuple(b for b in self.source.bookmarks if _is_cursor_of(b, self.target))
@@ -115,27 +127,27 @@ def apply_step(view: LaneView, step: Step, createtxg: int = 0) -> LaneView:
     """The view after a step was performed; `createtxg` is the receiver's, of what it committed."""
     match step:
         case SendFull(to) | SendIncrement(_, to) | Resume(_, to, _, _):
-            landed = replace(to, createtxg=createtxg)
-            history = replace(
-                view.replica.history, snapshots=(*view.replica.history.snapshots, landed)
-            )
+            landed = Snapshot(to.guid, createtxg, to.name, to.created_at)
+            before = view.replica.history
+            history = before.with_snapshots((*before.snapshots, landed))
             held = frozenset({to.guid})
-            return replace(view, replica=ReplicaView(True, history, None, held))
+            return view.with_replica(ReplicaView(True, history, None, held))
         case AbortPartial():
-            return replace(view, replica=replace(view.replica, resume=None))
+            return view.with_replica(replace(view.replica, resume=None))
         case HoldBase():
             held = _held_on_target(view, step.base.guid)
-            return replace(view, replica=replace(view.replica, held=held))
+            return view.with_replica(replace(view.replica, held=held))
         case Hold(snapshot):
-            return replace(view, held=view.held | {snapshot.guid})
+            return view.with_held(view.held | {snapshot.guid})
         case Release(snapshot):
-            return replace(view, held=view.held - {snapshot.guid})
+            return view.with_held(view.held - {snapshot.guid})
         case SetCursor(base):
             name = render_cursor(view.target, base.guid)
             cursor = Bookmark(base.guid, base.createtxg, name, base.created_at)
-            others = tuple(b for b in view.source.bookmarks if b not in view.cursors())
+            cursors = view.cursors()
+            others = tuple(b for b in view.source.bookmarks if b not in cursors)
             marks = tuple(sorted((*others, cursor), key=lambda b: (b.createtxg, b.name)))
-            return replace(view, source=replace(view.source, bookmarks=marks))
+            return view.with_source(History(view.source.snapshots, marks))
 
 
 def base_name(base: Base | None) -> str:

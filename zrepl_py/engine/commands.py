@@ -6,17 +6,15 @@ performs it (engine never does) and sends the outcome back, or throws the port's
 
 from collections.abc import Callable, Generator, Hashable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from functools import cache
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
-    """One verb of one port."""
+class Command(NamedTuple):
+    """One verb of one port. (Made for every single thing that is done: a tuple is the cheapest.)"""
 
     port: str
     """The Protocol's name: ZfsPort, PeerPort, JournalPort."""

@@ -35,12 +35,12 @@ class Member:
     def adding(self, snapshot: Snapshot) -> "Member":
         """With one more, newest, snapshot."""
         snapshots = (*self.history.snapshots, snapshot)
-        return replace(self, history=replace(self.history, snapshots=snapshots))
+        return Member(self.dataset, self.history.with_snapshots(snapshots), self.held)
 
     def without(self, guids: Collection[int]) -> "Member":
         """Without these snapshots."""
         kept = tuple(s for s in self.history.snapshots if s.guid not in guids)
-        return replace(self, history=replace(self.history, snapshots=kept))
+        return Member(self.dataset, self.history.with_snapshots(kept), self.held)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ sides again. That is the whole recovery from a crash.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from zrepl_py.core.diff import find_in_origin
 from zrepl_py.core.replication import (
     LaneView,
     Skip,
@@ -33,6 +34,7 @@ from zrepl_py.model.plan import (
     SetCursor,
     Skipped,
     Step,
+    Unrelated,
 )
 from zrepl_py.model.site import Lane
 from zrepl_py.ports.journal import JournalPort
@@ -73,6 +75,9 @@ def replicate_lane(
     if view is None:
         view = yield from observe_lane(lane)
     plan = plan_lane(view, skip)
+    if fresh and isinstance(plan, Unrelated) and (yield from _mark_origin(lane, view)):
+        view = yield from observe_lane(lane)
+        plan = plan_lane(view, skip)
     if not isinstance(plan, Plan):
         if fresh:
             for step in plan_protection(view, plan):
@@ -98,6 +103,22 @@ def replicate_lane(
         if isinstance(step, SendFull | SendIncrement | Resume):
             committed.append(step.to)
     return _join(committed, plan, LaneResult(view))
+
+
+def _mark_origin(lane: Lane, view: LaneView) -> Engine[bool]:
+    """Where the dataset's versions went to a clone that was promoted: put the cursor at the newest
+    that the replica has of them. ZFS allows bookmarks of what a clone was made of."""
+    origin = yield from ask(ZfsPort.observe_clone_origin, lane.dataset)
+    if origin is None:
+        return False
+    dataset, _, name = origin.partition("@")
+    above = yield from ask(ZfsPort.observe_history, dataset)
+    shared = find_in_origin(view.replica.history, above, name)
+    if shared is None:
+        return False
+    cursor = f"{lane.dataset}#{render_cursor(lane.target.short, shared.guid)}"
+    yield from ask(ZfsPort.bookmark, join_snapshot(dataset, shared.name), cursor)
+    return True
 
 
 def _join(committed: list[Snapshot], plan: Plan, rest: LaneResult) -> LaneResult:

@@ -4,10 +4,11 @@
 name is a label: it is checked as a ZFS name and placed strictly below this node's replica parent.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from zrepl_py.core.diff import newest_own
+from zrepl_py.core.placement import choose_name, find_marked, find_unmarked
 from zrepl_py.engine.commands import Engine, ask
 from zrepl_py.errors import Corrupt, Passing, Refused, Standing
 from zrepl_py.model.history import History, Snapshot
@@ -66,20 +67,17 @@ def observe_replica(place: Place, lane: str, dataset: str) -> Engine[Replica]:
     where another lane's replica stands at the name that this one would get.
     """
     seen = yield from _datasets_below(place)
-    found = next((d for d in seen if d.user_properties.get(LANE_PROPERTY) == lane), None)
+    usual = place.replica(dataset)
+    found = find_marked(seen, lane) or find_unmarked(seen, usual, lane)
     if found is None:
-        name = place.replica(dataset)
-        found = next((d for d in seen if d.name == name), None)
-        if found is None:
-            return Replica(name, ReplicaView(False))
-    owner = found.user_properties.get(LANE_PROPERTY, lane)
-    if owner != lane:
-        raise Refused(
-            "lane-mismatch",
-            f"{found.name} is the replica of another dataset (lane {owner}, not {lane}): the "
-            f"source's {dataset} was destroyed and made again, or renamed over.",
-            f"Rename {found.name} on the target to keep it; a new replica is then begun.",
-        )
+        if any(d.name == usual and LANE_PROPERTY in d.user_properties for d in seen):
+            raise Refused(
+                "lane-mismatch",
+                f"{usual} is the replica of another dataset than lane {lane}: the source's "
+                f"{dataset} was destroyed and made again, or renamed over.",
+                f"Rename {usual} on the target to keep it; a new replica is then begun.",
+            )
+        return Replica(usual, ReplicaView(False))
     history = yield from ask(ZfsPort.observe_history, found.name)
     resume = yield from ask(ZfsPort.observe_resume, found.name)
     held = yield from _observe_held(place, found.name, history)
@@ -135,8 +133,10 @@ def _names(replica: Replica, guids: frozenset[int]) -> tuple[str, ...]:
     return tuple(join_snapshot(replica.name, s.name) for s in snapshots if s.guid in guids)
 
 
-def prepare_receive(place: Place, name: str, begin: Begin, limits: Limits) -> Engine[None]:
-    """What must be true before a stream is read.
+def prepare_receive(
+    place: Place, replica: Replica, begin: Begin, limits: Limits
+) -> Engine[Replica]:
+    """What must be true before a stream is read; a replica that is new here gets its name.
 
     Errors: Refused(bad-name); Passing(low-space, parent-missing).
     """
@@ -150,23 +150,30 @@ def prepare_receive(place: Place, name: str, begin: Begin, limits: Limits) -> En
             f"less than {limits.min_free_percent} %: nothing is received.",
             "Free space on the target, or shorten its retention.",
         )
-    if begin.from_guid == 0 and not begin.resumes:
-        yield from _check_parent(place, begin)
-        yield from ask(ZfsPort.create_placeholder, name.rsplit("/", 1)[0])
-
-
-def _check_parent(place: Place, begin: Begin) -> Engine[None]:
-    """A placeholder must never take the name of a replica that is still to come: ZFS receives no
-    full stream into what exists, so that dataset could not be kept at all."""
-    if not begin.parent:
-        return
+    if replica.view.exists or begin.from_guid or begin.resumes:
+        return replica
     seen = yield from _datasets_below(place)
-    if not any(d.user_properties.get(LANE_PROPERTY) == begin.parent for d in seen):
+    above = _check_parent(seen, begin)
+    name = choose_name(seen, replica.name, begin.lane.lane, above)
+    folder = name.rpartition("/")[0]
+    if all(d.name != folder for d in seen):
+        yield from ask(ZfsPort.create_placeholder, folder)
+    return replace(replica, name=name)
+
+
+def _check_parent(seen: Sequence[Dataset], begin: Begin) -> Dataset | None:
+    """The replica of the dataset above. It comes first, so that no placeholder takes its name and
+    what belongs together stands together."""
+    if not begin.parent:
+        return None
+    above = find_marked(seen, begin.parent)
+    if above is None:
         raise Passing(
             "parent-missing",
             f"The replica of the dataset above {begin.lane.dataset} is not here.",
             "Its lane is looked at again, and sent first.",
         )
+    return above
 
 
 def receive_stream(place: Place, replica: Replica, begin: Begin, fd: int) -> Engine[Snapshot]:

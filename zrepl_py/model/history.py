@@ -5,8 +5,11 @@ is for people. A History cannot be built out of order or with a guid twice among
 """
 
 from dataclasses import dataclass
+from operator import attrgetter, ge
 
 from zrepl_py.errors import Bug
+
+_createtxg, _guid = attrgetter("createtxg"), attrgetter("guid")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +41,15 @@ class History:
     bookmarks: tuple[Bookmark, ...] = ()
 
     def __post_init__(self) -> None:
-        txgs = [s.createtxg for s in self.snapshots]
-        if len(set(txgs)) != len(txgs) or sorted(txgs) != txgs:
+        txgs = list(map(_createtxg, self.snapshots))
+        if any(map(ge, txgs, txgs[1:])):
             raise Bug("history-order", "Snapshots of a history are not in order of createtxg.")
-        if len({s.guid for s in self.snapshots}) != len(self.snapshots):
+        if len(set(map(_guid, self.snapshots))) != len(txgs):
             raise Bug("history-guid", "A guid appears twice in a history.")
+
+    def with_snapshots(self, snapshots: tuple[Snapshot, ...]) -> "History":
+        """With these instead, oldest first."""
+        return History(snapshots, self.bookmarks)
 
     @property
     def newest(self) -> Snapshot | None:

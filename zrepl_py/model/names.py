@@ -21,7 +21,10 @@ OWN_PREFIX = "zr_"
 SCRATCH_PREFIX = "zr-restore-"
 """Begins the name of a dataset that lives only for one restore; it is never protected."""
 _COMPONENT = re.compile(r"[A-Za-z0-9_.: -]+\Z")
-_SNAPSHOT = re.compile(r"zr_(\d{1,10})-([0-9a-f]{8})_(\d{1,12})_(\d{8}T\d{6}Z)\Z")
+_SNAPSHOT = re.compile(
+    r"zr_(0|[1-9]\d{0,9})-([0-9a-f]{8})_(0|[1-9]\d{0,11})_([1-9]\d{7}T\d{6}Z)\Z", re.ASCII
+)
+"""What render_tick writes, and nothing else: without zeros in front."""
 _CURSOR = re.compile(r"zr_cursor_([0-9a-f]{8})_([0-9a-f]{16})\Z")
 _HOLD = re.compile(r"zr_base_([0-9a-f]{8})\Z")
 
@@ -61,18 +64,19 @@ def render_tick(tick: TickName) -> str:
     return f"zr_{tick.epoch}_{tick.seq}_{stamp}"
 
 
-@lru_cache(maxsize=16_384)  # every look at a history asks this of every name, again and again
+@lru_cache(maxsize=131_072)  # every look at a history asks this of every name, again and again
 def parse_tick(text: str) -> TickName | None:
     """The part after the @ → TickName, or None where the snapshot is not one of ours."""
     match = _SNAPSHOT.match(text)
     if match is None:
         return None
+    at = match[4]  # not strptime: a hundred thousand names are read at once
+    day, hour = (int(at[:4]), int(at[4:6]), int(at[6:8])), int(at[9:11])
     try:
-        at = datetime.strptime(match[4], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+        moment = datetime(*day, hour, int(at[11:13]), int(at[13:15]), tzinfo=UTC)
     except ValueError:
         return None
-    tick = TickName(Epoch(int(match[1]), match[2]), int(match[3]), int(at.timestamp()))
-    return tick if render_tick(tick) == text else None
+    return TickName(Epoch(int(match[1]), match[2]), int(match[3]), int(moment.timestamp()))
 
 
 def render_cursor(target: str, guid: int) -> str:
@@ -97,6 +101,7 @@ def parse_hold(tag: str) -> str | None:
     return match[1] if match else None
 
 
+@lru_cache(maxsize=4096)  # the same few, before every command
 def check_dataset_name(name: str) -> str:
     """Return `name` if OpenZFS would accept it as a dataset's name, else raise Refused(bad-name).
 

@@ -5,10 +5,11 @@ that may or may not be there afterwards, and was never acknowledged. With `syncs
 journal that lies (a deliberate bug for the simulator to find).
 """
 
+import json
 import threading
 from collections.abc import Iterator, Mapping
 
-from zrepl_py.adapters.journal_lines import NO_HASH, Line, parse_line, render_line
+from zrepl_py.adapters.journal_lines import NO_HASH, Line, render_line
 from zrepl_py.ports.clock import ClockPort
 from zrepl_py.ports.journal import Json
 
@@ -24,8 +25,9 @@ class ModelJournal:
         self._clock = clock
         self._syncs = syncs
         self._mutex = threading.Lock()
-        self._synced: list[bytes] = []
-        self._unsynced: list[bytes] = []
+        self._synced: list[tuple[str, bytes]] = []
+        """(kind, line), oldest first."""
+        self._unsynced: list[tuple[str, bytes]] = []
         self._parsed: dict[bytes, Line] = {}
         """Lines that were read before: they never change."""
         self._lose_power_at: int | None = None
@@ -35,7 +37,7 @@ class ModelJournal:
         """See JournalPort. Raises PowerLostError where `lose_power_after` said so."""
         with self._mutex:
             line, digest = render_line(kind, self._clock.now(), self._prev, fields)
-            self._unsynced.append(line)
+            self._unsynced.append((kind, line))
             if self._lose_power_at is not None:
                 self._lose_power_at -= 1
                 if self._lose_power_at < 0:
@@ -48,10 +50,10 @@ class ModelJournal:
     def records(self, kind: str | None = None) -> Iterator[Mapping[str, Json]]:
         """See JournalPort."""
         with self._mutex:
-            lines = [self._parse(line) for line in self._synced + self._unsynced]
+            everything = self._synced + self._unsynced
+            lines = [self._parse(line) for known, line in everything if kind in (None, known)]
         for line in lines:
-            if kind is None or line.kind == kind:
-                yield line.record()
+            yield line.record()
 
     def lose_power_after(self, appends: int) -> None:
         """The append after so many further ones is written, but power goes before its sync."""
@@ -63,12 +65,14 @@ class ModelJournal:
             self._synced += self._unsynced[:keep_unsynced]
             self._unsynced = []
             self._lose_power_at = None
-            self._prev = self._parse(self._synced[-1]).hash if self._synced else NO_HASH
+            self._prev = self._parse(self._synced[-1][1]).hash if self._synced else NO_HASH
 
     def _parse(self, line: bytes) -> Line:
         known = self._parsed.get(line)
         if known is None:
-            known = self._parsed[line] = parse_line(line.removesuffix(b"\n"), None)
+            value = json.loads(line)  # memory damages nothing, so no hash is compared
+            kind, at, prev, digest = (value.pop(key) for key in ("kind", "at", "prev", "hash"))
+            known = self._parsed[line] = Line(kind, at, prev, digest, value)
         return known
 
     def _sync(self) -> None:

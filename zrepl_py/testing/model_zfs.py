@@ -15,7 +15,7 @@ from zrepl_py.adapters.zfs.placeholder import PLACEHOLDER_WORDS, missing_ancesto
 from zrepl_py.adapters.zfs.programs import render_property_arguments
 from zrepl_py.adapters.zfs.translate import WRONG_PARENT, judge_errno
 from zrepl_py.model.history import Bookmark, History, Snapshot, history_of
-from zrepl_py.model.names import check_dataset_name
+from zrepl_py.model.names import check_dataset_name, join_snapshot
 from zrepl_py.model.observation import (
     Dataset,
     DestroyOutcome,
@@ -34,6 +34,7 @@ from zrepl_py.testing.model_zfs_state import Mark, ModelDataset, ModelPool, Mode
 from zrepl_py.testing.model_zfs_streams import FromBytes, FromPipe, Order, cut, render_stream
 
 _ENOENT, _EAGAIN, _EACCES, _EBUSY, _EEXIST, _EINVAL, _ENOSPC = 2, 11, 13, 16, 17, 22, 28
+_NO_HOLDS: frozenset[str] = frozenset()
 
 
 class ModelZfs:
@@ -104,21 +105,30 @@ class ModelZfs:
         with self.pools.lock:
             self._check_usable(*snapshots)
             there: dict[str, dict[str, Version]] = {}
-            for dataset in {dataset_of(name) for name in snapshots}:
-                known = self.pools.find(dataset)
-                there[dataset] = {v.name: v for v in known.snapshots} if known else {}
             found = {}
             for name in snapshots:
                 dataset, _, short = name.partition("@")
-                version = there[dataset].get(short)
+                versions = there.get(dataset)
+                if versions is None:
+                    known = self.pools.find(dataset)
+                    versions = {v.name: v for v in known.snapshots} if known else {}
+                    there[dataset] = versions
+                version = versions.get(short)
                 if version is not None:
-                    found[name] = frozenset(version.holds)
+                    found[name] = frozenset(version.holds) if version.holds else _NO_HOLDS
             return found
 
     def observe_properties(self, dataset: str) -> dict[str, str]:
         """See the port."""
         with self.pools.lock:
             return {k: v for k, v in self._dataset(dataset).local.items() if k in CARRIED}
+
+    def observe_clone_origin(self, dataset: str) -> str | None:
+        """See the port."""
+        with self.pools.lock:
+            origin = self._dataset(dataset).origin
+            owner = self.pools.owner(origin) if origin else None
+            return join_snapshot(owner.name, origin.name) if owner and origin else None
 
     # Changing.
 

@@ -106,6 +106,8 @@ class ModelDataset:
     _counted: dict[int, Version] = field(default_factory=dict)
     """The snapshots that these two are of: versions are only ever added or taken away."""
     _counted_state: tuple[int, ...] = (0, 0, 0)
+    _used: tuple[Files, int] | None = None
+    """The files of the last count (a change makes a new dictionary), and what it came to."""
 
     def snapshot(self, name: str) -> Version | None:
         """By name after the @."""
@@ -116,17 +118,18 @@ class ModelDataset:
 
     def used_bytes(self) -> int:
         """Every file once, however many versions have it."""
-        self._count()
-        size = self._snapshots_bytes
-        for file in self.files.values():
-            if file not in self._references:
-                size += len(file.content)
-        return size + (self.partial.size_bytes if self.partial else 0)
+        versions, partial = self.snapshots, self.partial
+        state = (len(versions), versions[0].guid, versions[-1].guid) if versions else (0, 0, 0)
+        used = self._used
+        if used is None or used[0] is not self.files or state != self._counted_state:
+            self._count(state)
+            files, references = self.files, self._references
+            rest = [len(file.content) for file in files.values() if file not in references]
+            used = self._used = (files, self._snapshots_bytes + sum(rest))
+        return used[1] + (partial.size_bytes if partial is not None else 0)
 
-    def _count(self) -> None:
+    def _count(self, state: tuple[int, ...]) -> None:
         """Bring the count of what the snapshots refer to up to date: only with what changed."""
-        ends = (self.snapshots[0].guid, self.snapshots[-1].guid) if self.snapshots else (0, 0)
-        state = (len(self.snapshots), *ends)
         if state == self._counted_state:
             return
         now = {v.guid: v for v in self.snapshots}
@@ -237,12 +240,16 @@ class ModelPools:
         """Whether the version is what the clone was made of, or older than that."""
         above: ModelDataset | None = clone
         while above is not None and (origin := above.origin) is not None:
-            everything = [d for p in self.pools.values() for d in p.datasets.values()]
-            above = next((d for d in everything if origin in d.snapshots), None)
+            above = self.owner(origin)
             for version in above.snapshots if above else ():
                 if version.guid == guid:
                     return version.createtxg <= origin.createtxg
         return False
+
+    def owner(self, version: Version) -> ModelDataset | None:
+        """The dataset that has a snapshot."""
+        everything = (d for p in self.pools.values() for d in p.datasets.values())
+        return next((d for d in everything if version in d.snapshots), None)
 
     # What the world does.
 
@@ -313,6 +320,23 @@ class ModelPools:
             made = self.make_dataset(name, self.dataset(snapshot.partition("@")[0]).kind)
             made.files, made.origin = origin.files, origin
             origin.clones += 1
+
+    def promote(self, clone: str) -> None:
+        """`zfs promote`: what the clone was made of and all before it, with bookmarks, are the
+        clone's now, and the one that had them is a clone of it."""
+        with self.lock:
+            made = self.dataset(clone)
+            origin = made.origin
+            owner = self.owner(origin) if origin else None
+            if origin is None or owner is None:
+                raise Bug("model-misuse", f"{clone} is no clone.")
+            moved = [v for v in owner.snapshots if v.createtxg <= origin.createtxg]
+            marks = [m for m in owner.bookmarks.values() if m.createtxg <= origin.createtxg]
+            owner.snapshots = [v for v in owner.snapshots if v not in moved]
+            made.snapshots = moved + made.snapshots
+            for mark in marks:
+                made.bookmarks[mark.name] = owner.bookmarks.pop(mark.name)
+            made.origin, owner.origin = owner.origin, origin
 
     def rename(self, old: str, new: str) -> None:
         """`zfs rename` of a dataset and everything below it."""

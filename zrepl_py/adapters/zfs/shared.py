@@ -85,6 +85,12 @@ class SharedZfs:
         argv = ["zfs", "get", "-Hp", "-s", "local,received", "-o", "property,value", "all"]
         return parse_carried(list_lines(argv, dataset))
 
+    def observe_clone_origin(self, dataset: str) -> str | None:
+        """See the port. One fork."""
+        argv = ["zfs", "get", "-Hp", "-o", "value", "origin"]
+        origin = list_lines(argv, dataset).rstrip("\n")
+        return origin if "@" in origin else None
+
     def observe_snapshot(self, snapshot: str) -> Snapshot | None:
         """See the port. No fork as root; an ordinary user may not run programs: one fork."""
         dataset, _, name = snapshot.partition("@")

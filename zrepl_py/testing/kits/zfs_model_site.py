@@ -43,6 +43,10 @@ class ModelSite:
         """See ZfsSite."""
         self.pools.clone(snapshot, name)
 
+    def promote(self, clone: str) -> None:
+        """See ZfsSite."""
+        self.pools.promote(clone)
+
     def foreign_snapshot(self, name: str) -> None:
         """See ZfsSite."""
         self.pools.foreign_snapshot(name)

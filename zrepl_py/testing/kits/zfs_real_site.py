@@ -65,6 +65,10 @@ class RealSite:
         """See ZfsSite."""
         _zfs("zfs", "clone", snapshot, name)
 
+    def promote(self, clone: str) -> None:
+        """See ZfsSite."""
+        _zfs("zfs", "promote", clone)
+
     def foreign_snapshot(self, name: str) -> None:
         """See ZfsSite."""
         _zfs("zfs", "snapshot", name)

@@ -45,6 +45,9 @@ class ZfsSite(Protocol):
     def make_clone(self, snapshot: str, name: str) -> None:
         """`zfs clone`."""
 
+    def promote(self, clone: str) -> None:
+        """`zfs promote`."""
+
     def foreign_snapshot(self, name: str) -> None:
         """`zfs snapshot`, by somebody else."""
 
