@@ -6,7 +6,7 @@ import pytest
 
 from zrepl_py.config.policies import caution_policy, load_policies, load_policy
 from zrepl_py.errors import Standing
-from zrepl_py.model.policy import Keep, Limits, Selection
+from zrepl_py.model.policy import Keep, Limits, Rung, Selection
 
 ROOT = Path(__file__).parents[2]
 GOOD = """format = 1
@@ -46,6 +46,46 @@ def test_the_example_of_the_repository_loads() -> None:
     assert caution_policy(policy) == ()
 
 
+def test_every_rule_of_retention_is_understood(tmp_path: Path) -> None:
+    rules = """hourly = 24
+yearly = 5
+daily = 14
+grid = ["24 x 1h", "14x1d"]
+keep_matching = ["zr_*_1000_*"]
+keep_at_least = 10
+keep_within = "2h"
+[limits]
+max_remove_share = "80%"
+"""
+    text = GOOD.replace("keep_last = 60", rules).replace("every =", 'timezone = "UTC"\nevery =')
+    for zone in ("UTC", "Europe/Berlin"):
+        policy = load_policy(str(write(tmp_path, text.replace('"UTC"', f'"{zone}"'))))
+        assert policy.keep["alpha"] == Keep(
+            None,
+            7200,
+            grid=(Rung(24, 3600), Rung(14, 86_400)),
+            calendar=(("hourly", 24), ("daily", 14), ("yearly", 5)),
+            at_least=10,
+            matching=("zr_*_1000_*",),
+            timezone=zone,
+        )
+        assert policy.limits.max_remove_percent == 80
+        assert caution_policy(policy) == ()
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ('grid = ["5 x 30s"]', "cells shorter than every = 1m: it keeps the newest 5"),
+        ("daily = 7", "daily is the finest rule: of the snapshots of one day only the last stays"),
+    ],
+)
+def test_what_is_perhaps_not_meant_is_cautioned(tmp_path: Path, rule: str, said: str) -> None:
+    policy = load_policy(str(write(tmp_path, GOOD.replace("keep_last = 60", rule))))
+    (note,) = caution_policy(policy)
+    assert said in note
+
+
 def test_what_is_left_out_has_its_default(tmp_path: Path) -> None:
     policy = load_policy(str(write(tmp_path, GOOD)))
     assert (policy.limits, policy.timezone) == (Limits(), "UTC")
@@ -74,8 +114,24 @@ def test_what_is_left_out_has_its_default(tmp_path: Path) -> None:
             "retention.alpha.keep_last: expected a whole number",
         ),
         ("keep_last = 60", "", "retention.alpha.keep_last: is missing: to keep everything"),
-        ("keep_last = 60", "hourly = 24", "retention.alpha.hourly: is not supported in this vers"),
-        ("keep_last = 60", 'grid = "1x1h"', "retention.alpha.grid: is not supported in this"),
+        ("keep_last = 60", "hourly = 0", "retention.alpha.hourly: expected a whole number"),
+        ("keep_last = 60", "daily = 20000", "daily: 20000 contradicts max_snapshots = 10000"),
+        ("keep_last = 60", "minutely = 60", "minutely: this key is not known; write grid"),
+        ("keep_last = 60", 'grid = "1x1h"', "retention.alpha.grid: expected a list of texts"),
+        ("keep_last = 60", "grid = []", "retention.alpha.grid: is empty: it would keep nothing"),
+        ("keep_last = 60", 'grid = ["1h"]', "grid: '1h' is not like \"24 x 1h\""),
+        ("keep_last = 60", 'grid = ["0 x 1h"]', "grid: '0 x 1h' is not like"),
+        ("keep_last = 60", 'grid = ["2 x 1y"]', "grid: '1y' is not a duration"),
+        ("keep_last = 60", 'grid = ["2 x 1h", "9x60m"]', "grid: has cells of 1h twice"),
+        ("keep_last = 60", 'keep_matching = ["zr_*"]', "keep_matching: alone keeps nothing of"),
+        ("keep_last = 60", 'keep_matching = ["a@b"]', "keep_matching: 'a@b' can match no snap"),
+        ("keep_last = 60", "keep_matching = []", "keep_matching: is empty: it matches nothing"),
+        ("keep_last = 60", "keep_at_least = 0", "keep_at_least: expected a whole number"),
+        (
+            "[retention.alpha]",
+            '[limits]\nmax_remove_share = "0%"\n[retention.alpha]',
+            "max_remove_share: '0%' is not a share like",
+        ),
         ("keep_last = 60", 'keep_within = "2 days"', "'2 days' is not a duration like 5s, 1m"),
         ("keep_last = 60", 'keep_within = "0s"', "'0s' is not a duration"),
         ("keep_last = 60", "keep_last = 20000", "20000 contradicts max_snapshots = 10000"),

@@ -1,6 +1,7 @@
 """Retention: every reason is said, and no clock empties a pool."""
 
-from zrepl_py.core.retention import join_pins, judge, vote_last, would_drop_on_target
+from zrepl_py.core.retention import join_pins, judge, would_drop_on_target
+from zrepl_py.core.voters import vote_last
 from zrepl_py.model.history import EMPTY, History, Snapshot
 from zrepl_py.model.policy import Keep, Limits
 

@@ -10,8 +10,9 @@ from zrepl_py.cli.options import config_option, json_option
 from zrepl_py.cli.words import count, render_json
 from zrepl_py.config.node import load_node_config
 from zrepl_py.config.policies import caution_policy, load_policies
+from zrepl_py.config.retention import describe_keep, render_keep
 from zrepl_py.core.explain import Explanation, explain_dataset
-from zrepl_py.core.retention import render_seconds
+from zrepl_py.core.voters import render_seconds
 from zrepl_py.errors import ZrError
 from zrepl_py.model.config import NodeConfig
 from zrepl_py.model.names import check_dataset_name
@@ -101,12 +102,10 @@ def describe_policy(policy: Policy) -> dict[str, Any]:
         "exclude": list(policy.selection.exclude),
         "every_seconds": policy.every_seconds,
         "targets": list(policy.targets),
-        "retention": {
-            name: {"keep_last": keep.last, "keep_within_seconds": keep.within_seconds}
-            for name, keep in policy.keep.items()
-        },
+        "retention": {name: describe_keep(keep) for name, keep in policy.keep.items()},
         "max_snapshots": policy.limits.max_snapshots,
         "min_free_percent": policy.limits.min_free_percent,
+        "max_remove_percent": policy.limits.max_remove_percent,
         "timezone": policy.timezone,
     }
 
@@ -181,17 +180,9 @@ def _render_policy(found: Explanation, policy: Policy, node: NodeConfig) -> list
         f"{limits.min_free_percent} % of the pool free"
     )
     lines.append(f"times:     {policy.timezone}")
+    if policy.source == node.name:
+        lines.append(f"Each snapshot's fate, and why: zr retention plan {found.dataset}")
     return [*lines, *(f"note: {note}" for note in _strangers(policy, node))]
-
-
-def render_keep(keep: Keep) -> str:
-    """Retention of one place, in words."""
-    rules = []
-    if keep.last is not None:
-        rules.append(f"the newest {keep.last}")
-    if keep.within_seconds is not None:
-        rules.append(f"all of the last {render_seconds(keep.within_seconds)}")
-    return " and ".join(rules) or "everything"
 
 
 def _strangers(policy: Policy, node: NodeConfig | None) -> list[str]:

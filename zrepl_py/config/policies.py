@@ -4,24 +4,21 @@ Invariants: a directory is loaded whole or not at all, with every problem named;
 no dataset can ever fall under two policies of one source. Reads files, changes nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from zoneinfo import ZoneInfo, available_timezones
 
 from zrepl_py.config.reading import Problems, Reader, open_reader
+from zrepl_py.config.retention import parse_share, read_retention
 from zrepl_py.config.suggest import nearest
 from zrepl_py.config.values import parse_duration, parse_percent
 from zrepl_py.core.overlap import find_overlap
-from zrepl_py.core.retention import render_seconds
 from zrepl_py.core.selection import check_pattern
+from zrepl_py.core.voters import render_rung, render_seconds
 from zrepl_py.errors import Refused, Standing
 from zrepl_py.model.policy import Keep, Limits, Policy, Selection
 
 FORMAT = 1
-_LATER = frozenset(
-    ("grid", "minutely", "hourly", "daily", "weekly", "monthly", "yearly", "keep_all", "regex")
-)
-"""Keys of retention that are planned or known from other tools; refused by name."""
 
 
 def load_policies(directory: str) -> tuple[Policy, ...]:
@@ -54,15 +51,36 @@ def load_policy(path: str) -> Policy:
 
 def caution_policy(policy: Policy) -> tuple[str, ...]:
     """Sentences about what is allowed but perhaps not what was meant; for `zr policy check`."""
-    most = policy.limits.max_snapshots
     return tuple(
-        f"{policy.origin}: on {node}, a snapshot every {render_seconds(policy.every_seconds)} for "
-        f"{render_seconds(keep.within_seconds)} makes up to {count} per dataset, but max_snapshots "
-        f"= {most}: where more is written, the oldest go earlier."
+        f"{policy.origin}: on {node}, {sentence}"
         for node, keep in policy.keep.items()
-        if keep.within_seconds is not None
-        and (count := keep.within_seconds // policy.every_seconds + 1) > most
+        for sentence in caution_keep(keep, policy)
     )
+
+
+def caution_keep(keep: Keep, policy: Policy) -> Iterator[str]:
+    """The sentences about one node's retention."""
+    most, every = policy.limits.max_snapshots, policy.every_seconds
+    if keep.within_seconds is not None and (count := keep.within_seconds // every + 1) > most:
+        yield (
+            f"a snapshot every {render_seconds(every)} for {render_seconds(keep.within_seconds)} "
+            f"makes up to {count} per dataset, but max_snapshots = {most}: where more is written, "
+            "the oldest go earlier."
+        )
+    for rung in keep.grid:
+        if rung.cell_seconds < every:
+            yield (
+                f"{render_rung(rung)} has cells shorter than every = {render_seconds(every)}: it "
+                f"keeps the newest {rung.count}, as keep_last does."
+            )
+    if keep.calendar and keep.last is None and keep.within_seconds is None and not keep.grid:
+        shortest = keep.calendar[0][0]
+        if shortest != "hourly":
+            yield (
+                f"{shortest} is the finest rule: of the snapshots of one day only the last stays, "
+                "so no minute of today can be restored but the newest. Add keep_last or "
+                "keep_within."
+            )
 
 
 def _read_policy(path: Path, problems: Problems) -> Policy | None:
@@ -72,15 +90,16 @@ def _read_policy(path: Path, problems: Problems) -> Policy | None:
         return None
     head = reader.sub("policy", required=True)
     limits = _read_limits(reader.sub("limits"))
+    timezone = _read_timezone(head)
     policy = Policy(
         name=_read_name(head, "name"),
         source=_read_name(head, "source"),
         selection=Selection(_read_patterns(head, "datasets"), _read_patterns(head, "exclude")),
         every_seconds=_read_every(head),
         targets=head.texts("targets", []),
-        keep=_read_retention(reader, limits),
+        keep=read_retention(reader, limits, timezone),
         limits=limits,
-        timezone=_read_timezone(head),
+        timezone=timezone,
         origin=str(path),
     )
     head.finish()
@@ -131,33 +150,10 @@ def _read_limits(reader: Reader) -> Limits:
     limits = Limits(
         max_snapshots=reader.number("max_snapshots", usual.max_snapshots, 1, 1_000_000),
         min_free_percent=reader.parsed("min_free", parse_percent, usual.min_free_percent),
+        max_remove_percent=reader.parsed("max_remove_share", parse_share, usual.max_remove_percent),
     )
     reader.finish()
     return limits
-
-
-def _read_retention(reader: Reader, limits: Limits) -> dict[str, Keep]:
-    outer = reader.sub("retention")
-    keeps: dict[str, Keep] = {}
-    for node, value in outer.table.items():
-        if not isinstance(value, dict):
-            outer.problem(node, "retention is said per node: put it below [retention.NODE]")
-            continue
-        inner = outer.sub(node)
-        for key in sorted(_LATER & value.keys()):
-            inner.asked.add(key)
-            inner.problem(key, "is not supported in this version; use keep_last and keep_within")
-        last = inner.number("keep_last", 1, 1, 1_000_000) if inner.has("keep_last") else None
-        within = (
-            inner.parsed("keep_within", parse_duration, 1) if inner.has("keep_within") else None
-        )
-        if not value:
-            inner.problem("keep_last", "is missing: to keep everything, leave the table out")
-        if last is not None and last > limits.max_snapshots:
-            inner.problem("keep_last", f"{last} contradicts max_snapshots = {limits.max_snapshots}")
-        inner.finish()
-        keeps[node] = Keep(last, within)
-    return keeps
 
 
 def _check_alone(policy: Policy, head: Reader, reader: Reader) -> None:

@@ -4,32 +4,31 @@ Invariants, each with a property test:
 - Snapshots that zr did not make are never judged, so never destroyed.
 - The newest of ours stays, and so does every pinned one, whatever the cap says.
 - One more voter never makes a snapshot go that stayed before; under the cap, it never makes fewer
-  stay (a fixed number of places can be filled differently).
+  stay (a fixed number of places can be filled differently). Their order changes no fate.
 - The order is createtxg. Times are labels of a clock that may have stepped, and no step of any
-  size empties a pool (vote_within says how).
+  size empties a pool (core/voters.py says how).
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
+from zrepl_py.core.voters import Own, Voter, render_losing, vote_newest, voters_of
 from zrepl_py.model.history import History, Snapshot
 from zrepl_py.model.names import parse_tick
 from zrepl_py.model.plan import Skipped
 from zrepl_py.model.policy import Keep, Limits
 
 Votes = Mapping[int, tuple[str, ...]]
-"""guid → reasons to keep it. Pins have this shape too."""
-Voter = Callable[[Sequence[Snapshot]], Votes]
-"""Own snapshots, oldest first → votes."""
+"""guid → reasons to keep it: pins, made by core/pins.py and by those who run lanes."""
+Reasons = tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """Stays or goes, and every reason for it."""
 
     snapshot: Snapshot
     keep: bool
-    reasons: tuple[str, ...]
+    reasons: Reasons
 
 
 def judge(
@@ -45,13 +44,24 @@ def judge(
     `pins`: guid → why replication, a hold or a person needs it. They do not count for the cap.
     `voters` vote beside those that `keep` asks for.
     """
-    own = [s for s in history.snapshots if parse_tick(s.name) is not None]
-    return _judge_own(own, keep, limits, pins, voters)
+    return _judge_own(own_of(history), keep, limits, pins, voters)
 
 
-def join_pins(*sources: Votes) -> dict[int, tuple[str, ...]]:
+def judge_doomed(
+    history: History, keep: Keep, limits: Limits, pins: Votes, *, voters: Sequence[Voter] = ()
+) -> tuple[Verdict, ...]:
+    """The verdicts of `judge` on those that go, and no others: made after every receive."""
+    return _judge_doomed(own_of(history), keep, limits, pins, voters)
+
+
+def own_of(history: History) -> list[Snapshot]:
+    """The snapshots that zr made, oldest first."""
+    return [s for s in history.snapshots if parse_tick(s.name) is not None]
+
+
+def join_pins(*sources: Votes) -> dict[int, Reasons]:
     """All reasons of all sources together."""
-    joined: dict[int, tuple[str, ...]] = {}
+    joined: dict[int, Reasons] = {}
     for source in sources:
         for guid, reasons in source.items():
             joined[guid] = joined.get(guid, ()) + reasons
@@ -72,12 +82,11 @@ def would_drop_on_target(
         return ()  # nothing, or the newest alone
     there = {s.guid for s in replica.snapshots}
     arriving = [s for s in pending if parse_tick(s.name) is not None and s.guid not in there]
-    present = [s for s in replica.snapshots if parse_tick(s.name) is not None]
+    present = own_of(replica)
     cap = limits or Limits(max_snapshots=len(present) + len(arriving) + 1)
     doomed = {
         v.snapshot.guid: "; ".join(v.reasons)
-        for v in _judge_own([*present, *arriving], keep, cap, {}, ())
-        if not v.keep
+        for v in _judge_doomed([*present, *arriving], keep, cap, {}, ())
     }
     newest = pending[-1].guid if pending else None
     return tuple(
@@ -87,110 +96,116 @@ def would_drop_on_target(
     )
 
 
-def vote_last(count: int) -> Voter:
-    """The newest `count`."""
+class _Fates(NamedTuple):
+    """By place, oldest first."""
 
-    def vote(own: Sequence[Snapshot]) -> Votes:
-        first = max(0, len(own) - count)
-        return {s.guid: (f"keep_last = {count}",) for s in own[first:]}
+    votes: list[Reasons]
+    thinned: Collection[int]
 
-    return vote
-
-
-def vote_within(seconds: int) -> Voter:
-    """What is not older than `seconds`, seen from the newest snapshot (never from the clock).
-
-    A clock that stepped must not make everything look old, so a snapshot is young if either of two
-    ways to reckon says so. First, by its label: not more than `seconds` before the newest's label;
-    a label after the newest's is young. Second, by adding up the gaps between neighbours in order
-    of createtxg, where a step back adds nothing and no gap adds more than half the window: a step
-    forward of ten years costs at most half of what is kept. The price: a long silence looks the
-    same, so what was taken in the half window before it stays until as much was taken after it.
-    """
-    half = seconds / 2
-    rule = f"keep_within = {render_seconds(seconds)}"
-    by_label = (rule,)
-    by_gaps = (f"{rule} (older only by a long gap, which may be a clock that stepped)",)
-
-    def vote(own: Sequence[Snapshot]) -> Votes:
-        votes: dict[int, tuple[str, ...]] = {}
-        age = 0.0
-        for place in range(len(own) - 1, -1, -1):
-            snapshot = own[place]
-            if place + 1 < len(own):
-                gap = own[place + 1].created_at - snapshot.created_at
-                age += min(max(gap, 0), half)
-            if own[-1].created_at - snapshot.created_at <= seconds:
-                votes[snapshot.guid] = by_label
-            elif age <= seconds:
-                votes[snapshot.guid] = by_gaps
-        return votes
-
-    return vote
+    def goes(self, place: int) -> bool:
+        return not self.votes[place] or place in self.thinned
 
 
-def vote_newest(own: Sequence[Snapshot]) -> Votes:
-    """The newest one: without it there is no state to return to."""
-    return {own[-1].guid: ("the newest",)} if own else {}
-
-
-def vote_everything(own: Sequence[Snapshot]) -> Votes:
-    """All: no retention was ordered here."""
-    return dict.fromkeys((s.guid for s in own), ("no retention rule: everything stays",))
-
-
-def voters_of(keep: Keep) -> tuple[Voter, ...]:
-    """The voters that a policy's retention asks for."""
-    voters: list[Voter] = []
-    if keep.last is not None:
-        voters.append(vote_last(keep.last))
-    if keep.within_seconds is not None:
-        voters.append(vote_within(keep.within_seconds))
-    return tuple(voters) or (vote_everything,)
-
-
-def render_seconds(seconds: int) -> str:
-    """172800 → `2d`: the largest unit of s, m, h, d that divides it."""
-    for unit, size in (("d", 86_400), ("h", 3600), ("m", 60)):
-        if seconds >= size and seconds % size == 0:
-            return f"{seconds // size}{unit}"
-    return f"{seconds}s"
+def _judge_doomed(
+    snapshots: Sequence[Snapshot],
+    keep: Keep,
+    limits: Limits,
+    pins: Votes,
+    voters: Iterable[Voter],
+) -> tuple[Verdict, ...]:
+    fates = _count_votes(snapshots, keep, limits, pins, voters)
+    if () not in fates.votes and not fates.thinned:
+        return ()
+    return tuple(
+        [
+            _tell_loss(snapshot, fates.votes[place], keep, limits)
+            for place, snapshot in enumerate(snapshots)
+            if fates.goes(place)
+        ]
+    )
 
 
 def _judge_own(
-    own: Sequence[Snapshot], keep: Keep, limits: Limits, pins: Votes, voters: Sequence[Voter]
+    snapshots: Sequence[Snapshot],
+    keep: Keep,
+    limits: Limits,
+    pins: Votes,
+    voters: Iterable[Voter],
 ) -> tuple[Verdict, ...]:
-    ballots = [vote(own) for vote in (vote_newest, *voters_of(keep), *voters)]
-    ballots.append({guid: reasons or ("pinned",) for guid, reasons in pins.items()})
-    votes: dict[int, tuple[str, ...]] = dict.fromkeys((s.guid for s in own), ())
-    for ballot in ballots:
-        for guid, reasons in ballot.items():
-            if guid in votes:
-                votes[guid] += tuple(reasons)
-    thinned = _thin(own, votes, limits.max_snapshots, pins)
-    return tuple(_verdict(s, votes[s.guid], s.guid in thinned, limits, keep) for s in own)
+    votes, thinned = fates = _count_votes(snapshots, keep, limits, pins, voters)
+    if not thinned:
+        losing = render_losing(keep)
+        return tuple(
+            [Verdict(s, bool(why), why or losing) for s, why in zip(snapshots, votes, strict=True)]
+        )
+    return tuple(
+        [
+            _tell_loss(snapshot, votes[place], keep, limits)
+            if fates.goes(place)
+            else Verdict(snapshot, True, votes[place])
+            for place, snapshot in enumerate(snapshots)
+        ]
+    )
 
 
-def _thin(own: Sequence[Snapshot], votes: Votes, places: int, pins: Votes) -> frozenset[int]:
-    """guids that the cap takes away: the oldest of the unpinned that have votes."""
-    if len(own) <= places:
-        return frozenset()
-    unpinned = [s.guid for s in own if votes[s.guid] and s.guid not in pins]
+def _count_votes(
+    snapshots: Sequence[Snapshot],
+    keep: Keep,
+    limits: Limits,
+    pins: Votes,
+    voters: Iterable[Voter],
+) -> _Fates:
+    own = Own(snapshots)
+    votes: list[Reasons] = [()] * len(snapshots)
+    for voter in (vote_newest, *voters_of(keep), *voters):
+        for reason, places in voter(own):
+            one = (reason,)
+            for place in places:
+                votes[place] += one
+    pinned = _add_pins(snapshots, votes, pins)
+    spared = _add_spared(votes, keep.at_least)
+    return _Fates(votes, _thin(votes, limits.max_snapshots, pinned, spared))
+
+
+def _tell_loss(snapshot: Snapshot, votes: Reasons, keep: Keep, limits: Limits) -> Verdict:
+    """The verdict on one that goes: nobody votes for it, or the cap takes it."""
+    if not votes:
+        return Verdict(snapshot, False, render_losing(keep))
+    over = f"over max_snapshots = {limits.max_snapshots} (else kept: {', '.join(votes)})"
+    return Verdict(snapshot, False, (over,))
+
+
+def _add_pins(snapshots: Sequence[Snapshot], votes: list[Reasons], pins: Votes) -> Collection[int]:
+    """Their places, after their reasons were added."""
+    if not pins:
+        return ()
+    pinned = {place for place, snapshot in enumerate(snapshots) if snapshot.guid in pins}
+    for place in pinned:
+        votes[place] += tuple(pins[snapshots[place].guid]) or ("pinned",)
+    return pinned
+
+
+def _add_spared(votes: list[Reasons], at_least: int | None) -> Collection[int]:
+    """The places that the minimum count keeps: the newest that have votes, then the newest others,
+    until there are so many. It adds its reason to those that nobody else votes for."""
+    if at_least is None:
+        return ()
+    newest_first = range(len(votes) - 1, -1, -1)
+    voted = [place for place in newest_first if votes[place]]
+    others = [place for place in newest_first if not votes[place]]
+    spared = (voted + others)[:at_least]
+    for place in spared[len(voted) :]:
+        votes[place] = (f"keep_at_least = {at_least}",)
+    return frozenset(spared)
+
+
+def _thin(
+    votes: list[Reasons], places: int, pinned: Collection[int], spared: Collection[int]
+) -> Collection[int]:
+    """The places that the cap takes away: the oldest of the unpinned that have votes."""
+    if len(votes) <= places:
+        return ()
+    unpinned = [place for place, reasons in enumerate(votes) if reasons and place not in pinned]
     excess = max(0, len(unpinned) - places)
-    return frozenset(g for g in unpinned[:excess] if g != own[-1].guid)
-
-
-def _verdict(
-    snapshot: Snapshot, votes: tuple[str, ...], thinned: bool, limits: Limits, keep: Keep
-) -> Verdict:
-    if thinned:
-        over = f"over max_snapshots = {limits.max_snapshots} (else kept: {', '.join(votes)})"
-        return Verdict(snapshot, False, (over,))
-    if votes:
-        return Verdict(snapshot, True, votes)
-    rules = []
-    if keep.last is not None:
-        rules.append(f"older than the newest {keep.last}")
-    if keep.within_seconds is not None:
-        rules.append(f"more than {render_seconds(keep.within_seconds)} before the newest")
-    return Verdict(snapshot, False, tuple(rules) or ("nobody votes for it",))
+    safe = {len(votes) - 1, *spared}
+    return frozenset(place for place in unpinned[:excess] if place not in safe)

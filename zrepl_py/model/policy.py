@@ -4,16 +4,38 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
+class Rung:
+    """`24 x 1h`: the last snapshot of each of the newest `count` cells of so many seconds."""
+
+    count: int
+    cell_seconds: int
+
+
+CALENDAR = ("hourly", "daily", "weekly", "monthly", "yearly")
+"""Names of rules that count hours, days, weeks, months and years, the shortest first."""
+
+
+@dataclass(frozen=True, slots=True)
 class Keep:
     """Retention of one place. A snapshot stays when any rule votes for it.
 
-    Both None means: keep everything (the cap still counts).
+    No rule at all means: keep everything (the cap still counts).
     """
 
     last: int | None = None
     """The newest N."""
     within_seconds: int | None = None
     """Everything not older than this, counted from the newest snapshot, not from the clock."""
+    grid: tuple[Rung, ...] = ()
+    """Each rung by itself; cells are counted from 1970-01-01 UTC."""
+    calendar: tuple[tuple[str, int], ...] = ()
+    """(`daily`, 14): the last snapshot of each of the newest 14 days in which any was taken."""
+    at_least: int | None = None
+    """So many stay whatever the other rules say, and whatever the cap says: the newest first."""
+    matching: tuple[str, ...] = ()
+    """Patterns of snapshots' names (the part after the @) that stay for ever."""
+    timezone: str = "UTC"
+    """Where days, weeks, months and years begin; said only where `calendar` is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +46,9 @@ class Limits:
     """Per dataset: what the keep rules leave beyond this goes, oldest first, but pins stay."""
     min_free_percent: int = 10
     """Below this free share of the pool, no new snapshots and no receives (a pause, an event)."""
+    max_remove_percent: int = 50
+    """A plan that would remove more than this share of a dataset's snapshots of yesterday and
+    before is not performed until a person allows exactly that plan; 100: never asks."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,149 @@
+"""`zr retention plan` and `apply`, on the model of ZFS."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from zrepl_py.adapters.zfs.dependents import Dependents
+from zrepl_py.cli import retention as command
+from zrepl_py.cli import retention_find as finding
+from zrepl_py.cli.retention import retention
+from zrepl_py.model.names import Epoch, TickName, render_tick
+from zrepl_py.testing.model_zfs import ModelZfs
+from zrepl_py.testing.model_zfs_state import ModelPools
+
+from .cli_support import POLICY, prepare, run
+
+START = 1_790_000_000 // 86_400 * 86_400
+KEEP_FIVE = POLICY + "[retention.alpha]\nkeep_last = 5\n"
+AUDIO = "tank/audio"
+
+
+@pytest.fixture
+def pools(monkeypatch: pytest.MonkeyPatch) -> ModelPools:
+    """tank/audio has ten snapshots of zr, every minute, and one of somebody else."""
+    times = iter(range(START, START + 10_000 * 60, 60))
+    made = ModelPools({"tank": 1 << 30}, now=lambda: next(times))
+    for name in ("tank/services", AUDIO):
+        made.make_dataset(name)
+    zfs = ModelZfs(made)
+    monkeypatch.setattr(finding, "CommandZfs", lambda: zfs)
+    monkeypatch.setattr(command, "CommandZfs", lambda: zfs)
+    monkeypatch.setattr(finding, "observe_names", lambda: ["tank", "tank/services", AUDIO])
+    monkeypatch.setattr(finding, "observe_dependents", lambda name: dependents(made, name))
+    monkeypatch.setattr("zrepl_py.cli.retention.MachineClock", FarFuture)
+    for seq in range(1, 11):
+        take(made, seq)
+    made.foreign_snapshot(f"{AUDIO}@mine")
+    return made
+
+
+class FarFuture:
+    """A clock that is after every snapshot."""
+
+    def now(self) -> float:
+        return START + 1e9
+
+
+def dependents(pools: ModelPools, name: str) -> Dependents:
+    versions = pools.dataset(name).snapshots
+    return Dependents({v.guid: frozenset(v.holds) for v in versions if v.holds})
+
+
+def take(pools: ModelPools, seq: int) -> None:
+    name = render_tick(TickName(Epoch(1, "9f3a21cc"), seq, START + 60 * seq))
+    pools.take(pools.dataset(AUDIO), name, pools.pools["tank"])
+
+
+def left(pools: ModelPools) -> list[str]:
+    names = [v.name.split("_") for v in pools.dataset(AUDIO).snapshots]
+    return [name[2] if len(name) > 2 else name[0] for name in names]
+
+
+def node(here: Path, policy: str) -> str:
+    config = prepare(here)
+    (here / "policies" / "station.toml").write_text(policy)
+    return config
+
+
+def test_the_plan_shows_what_stays_and_goes_and_why(tmp_path: Path, pools: ModelPools) -> None:
+    config = node(tmp_path, KEEP_FIVE)
+    pools.dataset(AUDIO).snapshots[2].holds.add("of-a-person")
+    result = run(retention, "plan", "--config", config, AUDIO)
+    assert result.exit_code == 0, result.output
+    lines = result.output.splitlines()
+    assert "the newest 5 stays here" in lines[0]
+    assert "GOES" in lines[2]
+    assert "held: of-a-person" in lines[3]
+    assert "not made by zr: never touched" in result.output
+    assert "11 snapshots: 6 stay, 4 go, 1 are not zr's." in result.output
+    assert left(pools) == [*map(str, range(1, 11)), "mine"]
+
+
+def test_the_plan_as_json_has_every_reason(tmp_path: Path, pools: ModelPools) -> None:
+    config = node(tmp_path, KEEP_FIVE)
+    (facts,) = json.loads(run(retention, "plan", "--json", "--config", config).output)["datasets"]
+    assert facts["counts"] == {"stays": 5, "goes": 5, "asked": 0, "foreign": 1}
+    assert facts["snapshots"][9]["reasons"] == ["the newest", "keep_last = 5"]
+    assert facts["retention"]["keep_last"] == 5
+    assert len(facts["plan"]) == 12
+
+
+def test_a_policy_can_be_tried_before_it_counts(tmp_path: Path, pools: ModelPools) -> None:
+    config = node(tmp_path, KEEP_FIVE)
+    tried = tmp_path / "tried.toml"
+    tried.write_text(KEEP_FIVE.replace("keep_last = 5", "keep_last = 3"))
+    result = run(retention, "plan", "--config", config, "--policy", str(tried), AUDIO)
+    assert "2 snapshots more would go, and 0 snapshots that now go would stay." in result.output
+    assert "nothing would change" in run(
+        retention, "plan", "--config", config, "--policy", f"{tmp_path}/policies/station.toml"
+    ).output  # fmt: skip
+
+
+def test_apply_does_exactly_the_plan_that_was_shown(tmp_path: Path, pools: ModelPools) -> None:
+    config = node(tmp_path, KEEP_FIVE)
+    shown = json.loads(run(retention, "plan", "--json", "--config", config).output)
+    digest = shown["datasets"][0]["plan"]
+    for seq in (11, 12):  # ticks go on while a person reads
+        take(pools, seq)
+    refused = run(retention, "apply", "--config", config, AUDIO, "--plan", "0123456789ab")
+    assert refused.exit_code == 3
+    assert "is not the plan" in str(refused.exception)
+    dry = run(retention, "apply", "--config", config, AUDIO, "--plan", digest, "--dry-run")
+    assert (dry.exit_code, len(left(pools))) == (0, 13)
+    result = run(retention, "apply", "--config", config, AUDIO, "--plan", digest)
+    assert "5 snapshots destroyed" in result.output
+    assert left(pools) == ["6", "7", "8", "9", "10", "mine", "11", "12"]
+
+
+def test_apply_asks_a_person_and_takes_no_for_an_answer(
+    tmp_path: Path, pools: ModelPools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = node(tmp_path, KEEP_FIVE)
+    refused = run(retention, "apply", "--config", config, AUDIO)
+    assert refused.exit_code != 0
+    assert len(left(pools)) == 11
+    monkeypatch.setattr("click.confirm", lambda *_, **__: True)
+    assert "5 snapshots destroyed" in run(retention, "apply", "--config", config, AUDIO).output
+    assert left(pools) == ["6", "7", "8", "9", "10", "mine"]
+
+
+def test_what_the_daemon_asks_about_is_shown_with_the_command(
+    tmp_path: Path, pools: ModelPools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = node(tmp_path, POLICY + "[retention.alpha]\ndaily = 5\n")
+    monkeypatch.setattr(FarFuture, "now", lambda _: START - 86_400.0)
+    result = run(retention, "plan", "--config", config, AUDIO)
+    assert "9 would go when you allow it" in result.output
+    assert "The daemon asks first: The newest snapshot is" in result.output
+    assert "zr retention apply tank/audio --plan " in result.output
+    digest = result.output.rsplit(" ", 1)[1].strip()
+    run(retention, "apply", "--config", config, AUDIO, "--plan", digest)
+    assert left(pools) == ["10", "mine"]
+
+
+def test_a_dataset_that_no_policy_means_is_refused(tmp_path: Path, pools: ModelPools) -> None:
+    result = run(retention, "plan", "--config", node(tmp_path, KEEP_FIVE), "tank/audoi")
+    assert result.exit_code == 3
+    assert "did you mean tank/audio?" in str(result.exception)

@@ -1,0 +1,79 @@
+"""Every voter besides the policy keeps what it names, and says who needs it."""
+
+import pytest
+
+from zrepl_py.adapters.zfs.dependents import parse_dependents
+from zrepl_py.core.pins import (
+    pin_bases,
+    pin_cloned,
+    pin_held,
+    pin_offsite,
+    pin_partial,
+    pin_rescued,
+    pin_running,
+)
+from zrepl_py.core.retention import Votes, judge
+from zrepl_py.model.policy import Keep, Limits
+
+from .histories import TARGET, parse_history
+
+PEERS = {TARGET: "beta"}
+
+
+@pytest.mark.parametrize(
+    ("pins", "reason"),
+    [
+        (pin_held({2: {"of-a-person"}}, PEERS), "held: of-a-person"),
+        (
+            pin_held({2: {f"zr_base_{TARGET}"}}, PEERS),
+            f"held for beta: the last common version, or on its way (zr_base_{TARGET})",
+        ),
+        (pin_bases(parse_history("1 2@# 3 4"), PEERS), "the last common version with beta"),
+        (
+            pin_bases(parse_history("1 2@# 3 4"), {}),
+            f"the last common version with the node {TARGET}…, which is no peer now",
+        ),
+        (pin_cloned({2: {"tank/test"}}), "cloned: tank/test"),
+        (
+            pin_cloned({2: {"tank/zr-restore-1234"}}),
+            "a restore or a drill is reading it (tank/zr-restore-1234)",
+        ),
+        (pin_partial(2), "base of a partial receive"),
+        (pin_running([2], "a drill"), "read by a drill"),
+        (pin_rescued({2: {"tank/rescue-1"}}), "rescue: tank/rescue-1"),
+        (pin_offsite([2]), "offsite: the bucket builds on it"),
+    ],
+)
+def test_a_pin_keeps_what_it_names_beyond_rules_and_cap(pins: Votes, reason: str) -> None:
+    check_pin(pins, reason)
+
+
+def check_pin(pins: Votes, reason: str) -> None:
+    verdicts = judge(parse_history("1 2 3 4"), Keep(last=1), Limits(max_snapshots=1), pins)
+    assert [v.snapshot.guid for v in verdicts if v.keep] == [2, 4]
+    assert verdicts[1].reasons == (reason,)
+
+
+def test_each_silenced_voter_would_be_missed() -> None:
+    """Run by the mutants: one call for every kind of pin."""
+    check_pin(pin_held({2: {"x"}}, PEERS), "held: x")
+    check_pin(pin_bases(parse_history("1 2# 3 4"), PEERS), "the last common version with beta")
+    check_pin(pin_cloned({2: {"tank/x"}}), "cloned: tank/x")
+    check_pin(pin_partial(2), "base of a partial receive")
+    check_pin(pin_running([2], "a drill"), "read by a drill")
+    check_pin(pin_rescued({2: {"tank/r"}}), "rescue: tank/r")
+    check_pin(pin_offsite([2]), "offsite: the bucket builds on it")
+
+
+def test_nobody_is_no_pin() -> None:
+    assert pin_held({2: ()}, PEERS) == {}
+    assert pin_cloned({2: ()}) == {}
+    assert pin_partial(None) == {}
+    assert pin_bases(parse_history("1 2 3"), PEERS) == {}
+
+
+def test_what_zfs_list_says_of_holds_and_clones_is_read() -> None:
+    text = "tank/a@one\t11\t0\t\ntank/a@two\t12\t2\ttank/x,tank/y\ntank/a@three\t13\t-\t-\n"
+    held, clones = parse_dependents(text)
+    assert held == {"tank/a@two": 12}
+    assert clones == {12: {"tank/x", "tank/y"}}
