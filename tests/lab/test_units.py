@@ -19,8 +19,8 @@ INSTALL = """
     systemd-sysusers; systemd-tmpfiles --create zr.conf; systemctl daemon-reload
 """
 UNITS = {
-    "alpha": "zr-zfs@tank zr",
-    "beta": "zr-zfs@back zr-receive@back zr",
+    "alpha": "zr-zfs@tank zr-proof@tank zr",
+    "beta": "zr-zfs@back zr-receive@back zr-proof@back zr",
 }
 
 
@@ -52,6 +52,17 @@ def test_they_protect(lab: Lab) -> None:
     assert [lane["in_sync"] for lane in facts["lanes"]] == [True]
 
 
+def test_copies_are_proven_with_the_units_rights(lab: Lab) -> None:
+    """Also of files that only their owner may read; the proof worker has no other rights."""
+    lab.alpha.sh("cd /tank/audio; echo mine >closed; chown 1234 closed; chmod 400 closed")
+    lab.alpha.run(["zr", "snapshot"])
+    wait_in_sync(lab)
+    lab.alpha.run(["zr", "verify"], timeout_seconds=120)
+    said = lab.alpha.run(["zr", "drill", "--json"], timeout_seconds=120).text
+    assert [c["proof"]["verdict"] for c in json.loads(said)["copies"]] == ["equal"]
+    assert "zr-restore-drills/" not in lab.alpha.sh("zfs list -Ho name").text
+
+
 def test_each_process_has_only_its_own_rights(lab: Lab) -> None:
     def user_of(node: str, unit: str) -> str:
         pid = lab.nodes[node].run(["systemctl", "show", "-P", "MainPID", unit]).text.strip()
@@ -64,7 +75,12 @@ def test_each_process_has_only_its_own_rights(lab: Lab) -> None:
 
 def test_they_expose_little(lab: Lab) -> None:
     """docs/design/processes.md says what is left open, and why."""
-    for unit in ("zr.service", "zr-zfs@back.service", "zr-receive@back.service"):
+    for unit in (
+        "zr.service",
+        "zr-zfs@back.service",
+        "zr-receive@back.service",
+        "zr-proof@back.service",
+    ):
         shown = lab.beta.run(["systemd-analyze", "security", "--no-pager", unit]).text
         (score,) = re.findall(r"Overall exposure level for .*: ([0-9.]+)", shown)
         print(f"{unit}: {score}")

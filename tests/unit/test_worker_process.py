@@ -191,7 +191,7 @@ def test_specs_are_what_the_entry_understands() -> None:
     sockets = pool_sockets("tank", receives=True, directory="/run/zr")
     assert (sockets.zfs, sockets.receive) == ("/run/zr/zfs/tank.sock", "/run/zr/receive/tank.sock")
     specs = worker_specs("tank", sockets, allow_uid=5)
-    assert [spec.user for spec in specs] == [None, "zr-recv"]
+    assert [spec.user for spec in specs] == [None, "zr-recv", None]
     for spec in specs:
         options = entry._parser().parse_args(spec.argv[3:])
         assert (options.pool, options.socket) == ("tank", spec.socket)

@@ -10,6 +10,18 @@ from zrepl_py.errors import Corrupt, Refused
 
 ZFS = Scope(WorkerKind.ZFS, "tank")
 RECEIVE = Scope(WorkerKind.RECEIVE, "tank")
+PROOF = Scope(WorkerKind.PROOF, "tank")
+POSITION = {"type": "Position", "path": ".", "done": 0, "chain": "0" * 64}
+ORDER = {
+    "type": "ScratchOrder",
+    "dataset": "tank/zr-restore-drills/zr-restore-1",
+    "mark": "m",
+    "snapshot": "zr_1",
+    "guid": 7,
+    "raw": False,
+    "volume": False,
+    "properties": {"acltype": "posix"},
+}
 
 GOOD: dict[str, dict[str, Any]] = {
     "observe_versions": {},
@@ -20,6 +32,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "observe_resume": {"dataset": "tank/a"},
     "observe_holds": {"snapshots": ["tank/a@s"]},
     "observe_properties": {"dataset": "tank"},
+    "observe_clone_origin": {"dataset": "tank/a"},
     "snapshot_changed": {"datasets": {"tank/a": None, "tank/b": "zr_1"}, "name": "zr_2"},
     "hold": {"snapshots": ["tank/a@s", "tank/b@s"], "tag": "zr_base_1"},
     "release": {"snapshots": ["tank/a@s"], "tag": "zr_base_1"},
@@ -31,6 +44,20 @@ GOOD: dict[str, dict[str, Any]] = {
     "abort_receive": {"dataset": "tank/a", "to_guid": 1},
     "create_placeholder": {"dataset": "tank/a"},
     "set_user_properties": {"dataset": "tank/a", "values": {"zr:x": "", "zr:y": "1"}},
+    "read_page": {
+        "snapshot": "tank/a@s",
+        "guid": 7,
+        "after": POSITION,
+        "volume": False,
+        "acls": True,
+        "listed": False,
+    },
+    "let_go": {"snapshot": "tank/a@s"},
+    "observe_bytes": {"snapshot": "tank/a@s"},
+    "observe_origin": {"dataset": "tank/a"},
+    "observe_scratch": {"pool": "tank"},
+    "receive_scratch": {"pool": "tank", "order": ORDER},
+    "destroy_scratch": {"dataset": "tank/zr-restore-drills/zr-restore-1", "mark": "m"},
 }
 
 
@@ -44,7 +71,7 @@ def test_every_verb_has_a_sample_here() -> None:
 
 def test_each_kind_serves_its_list_only() -> None:
     for verb, args in GOOD.items():
-        for scope in (ZFS, RECEIVE):
+        for scope in (ZFS, RECEIVE, PROOF):
             if verb in ALLOWED[scope.kind]:
                 assert encode(parse(scope, verb, args)) == args
             else:
@@ -68,16 +95,22 @@ NAMES = [
     (verb, parameter)
     for verb, args in GOOD.items()
     for parameter, value in args.items()
-    if "tank" in str(value)
+    if "tank" in str(value) and parameter != "order"
 ]
 
 
 @pytest.mark.parametrize(("verb", "parameter"), NAMES)
 def test_no_argument_may_name_another_pool(verb: str, parameter: str) -> None:
-    scope = RECEIVE if verb == "receive" else ZFS
+    scope = next(s for s in (ZFS, RECEIVE, PROOF) if verb in ALLOWED[s.kind])
     bad = {**GOOD[verb], parameter: foreign(GOOD[verb][parameter])}
     with pytest.raises(Refused, match="not of the pool"):
         parse(scope, verb, bad)
+
+
+@pytest.mark.parametrize("dataset", ["other/zr-restore-drills/zr-restore-1", "tank/a@b", "tank/.."])
+def test_a_scratch_dataset_is_of_the_workers_pool(dataset: str) -> None:
+    with pytest.raises(Refused):
+        parse(PROOF, "receive_scratch", {"pool": "tank", "order": {**ORDER, "dataset": dataset}})
 
 
 @pytest.mark.parametrize(

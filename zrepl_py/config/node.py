@@ -8,9 +8,22 @@ import os
 from pathlib import Path
 
 from zrepl_py.config.reading import Problems, Reader, open_reader
-from zrepl_py.config.values import parse_duration, parse_endpoint
+from zrepl_py.config.values import (
+    parse_duration,
+    parse_endpoint,
+    parse_hours,
+    parse_period,
+    parse_size,
+)
 from zrepl_py.errors import Refused, Standing
-from zrepl_py.model.config import Endpoint, LinkLimits, NodeConfig, PeerConfig, Workers
+from zrepl_py.model.config import (
+    Endpoint,
+    LinkLimits,
+    NodeConfig,
+    PeerConfig,
+    ProofLimits,
+    Workers,
+)
 from zrepl_py.model.names import check_dataset_name
 
 FORMAT = 1
@@ -65,6 +78,7 @@ def _read(reader: Reader) -> NodeConfig:
         certificate=_read_path(paths, "certificate", usual.certificate),
         rescan_seconds=rescan,
         link=_read_link(reader.sub("link")),
+        proof=_read_proof(reader.sub("proof")),
         origin=reader.origin,
     )
     for table in (node, paths, reader):
@@ -128,8 +142,9 @@ def _read_workers(reader: Reader, pools: tuple[str, ...], run_dir: str) -> dict[
         inner = outer.sub(pool)
         zfs = _read_path(inner, "zfs", f"{run_dir}/zfs/{pool}.sock")
         receive = _read_path(inner, "receive", f"{run_dir}/receive/{pool}.sock")
+        proof = _read_path(inner, "proof", f"{run_dir}/proof/{pool}.sock")
         inner.finish()
-        workers[pool] = Workers(zfs, receive)
+        workers[pool] = Workers(zfs, receive, proof)
     return workers
 
 
@@ -139,6 +154,20 @@ def _read_link(reader: Reader) -> LinkLimits:
         streams=reader.number("streams", usual.streams, 1, 64),
         connect_seconds=reader.parsed("connect_timeout", parse_duration, usual.connect_seconds),
         stall_seconds=reader.parsed("stall_timeout", parse_duration, usual.stall_seconds),
+    )
+    reader.finish()
+    return limits
+
+
+def _read_proof(reader: Reader) -> ProofLimits:
+    usual = ProofLimits()
+    begin, end = reader.parsed("drill_hours", parse_hours, (usual.begin_hour, usual.end_hour))
+    limits = ProofLimits(
+        verify_seconds=reader.parsed("verify_every", parse_period, usual.verify_seconds),
+        drill_seconds=reader.parsed("drill_every", parse_period, usual.drill_seconds),
+        begin_hour=begin,
+        end_hour=end,
+        rate_bytes=reader.parsed("rate", parse_size, usual.rate_bytes),
     )
     reader.finish()
     return limits

@@ -1,8 +1,9 @@
-"""Entry of the worker processes: `python -m zrepl_py.daemon.worker zfs|receive|warden …`.
+"""Entry of the worker processes: `python -m zrepl_py.daemon.worker zfs|receive|proof|warden
+…`.
 
 Which question it answers: what is this process, and with which rights does it listen? Started by
-systemd/zr-zfs@.service and systemd/zr-receive@.service, or by the warden, which `zr daemon` starts
-when it is run by hand as root.
+systemd/zr-zfs@.service, zr-receive@.service and zr-proof@.service, or by the warden, which `zr
+daemon` starts when it is run by hand as root.
 """
 
 import argparse
@@ -19,6 +20,8 @@ from zrepl_py.adapters.worker.warden import Warden, WorkerSpec
 from zrepl_py.core.codec import decode
 from zrepl_py.errors import ZrError
 from zrepl_py.model.names import check_dataset_name
+from zrepl_py.ports.proof import ProofPort
+from zrepl_py.ports.zfs import ZfsPort
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -35,10 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             allowed_uids=frozenset(options.allow_uid),
             until_stdin_closes=options.until_stdin_closes,
         )
-        # Here, because the warden loads no libzfs_core.
-        from zrepl_py.adapters.zfs import open_zfs
-
-        ended = run_worker(worker, open_zfs(options.adapter))
+        ended = run_worker(worker, _open(scope.kind, options.adapter))
     except ZrError as error:
         print(f"zr worker: {error} [{error.reason}]", file=sys.stderr)
         return error.exit_code
@@ -47,6 +47,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.flush()
         os._exit(0)  # Its thread would keep the interpreter from ending.
     return 0
+
+
+def _open(kind: WorkerKind, adapter: str) -> ZfsPort | ProofPort:
+    """What the worker serves. Imported here, because the warden loads no libzfs_core."""
+    if kind is WorkerKind.PROOF:
+        from zrepl_py.adapters.proof.worker import open_proof
+
+        return open_proof(MachineClock())
+    from zrepl_py.adapters.zfs import open_zfs
+
+    return open_zfs(adapter)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -38,10 +38,26 @@ class LinkLimits:
 
 @dataclass(frozen=True, slots=True)
 class Workers:
-    """Sockets of the two workers of a pool."""
+    """Sockets of the workers of a pool."""
 
     zfs: str
     receive: str
+    proof: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ProofLimits:
+    """When copies are proven, and how fast they are read."""
+
+    verify_seconds: int | None = 7 * 86_400
+    """Each copy is read and compared after so long; None: never by itself."""
+    drill_seconds: int | None = 30 * 86_400
+    """Each copy is restored and compared after so long."""
+    begin_hour: int = 1
+    """Drills begin in these hours, by the site's clock: from `begin_hour` to before `end_hour`."""
+    end_hour: int = 5
+    rate_bytes: int = 20 << 20
+    """Bytes of content read per second, on each side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,5 +85,6 @@ class NodeConfig:
     rescan_seconds: int = 300
     """After so long the pools are observed again, whatever is remembered."""
     link: LinkLimits = LinkLimits()
+    proof: ProofLimits = ProofLimits()
     origin: str = ""
     """The file it came from, for messages."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from zrepl_py.model.history import Snapshot
 from zrepl_py.model.observation import Kind
+from zrepl_py.model.proof import Position
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,18 @@ class FetchStream:
     guid: int
 
 
-Fetch = FetchCopies | FetchVersions | FetchStream
+@dataclass(frozen=True, slots=True)
+class FetchPage:
+    """Read the next page of this snapshot, and tell me its digest. Answered with a Page."""
+
+    lane: str
+    guid: int
+    after: Position
+    acls: bool
+    listed: bool
+
+
+Fetch = FetchCopies | FetchVersions | FetchStream | FetchPage
 
 
 @dataclass(frozen=True, slots=True)

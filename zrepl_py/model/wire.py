@@ -29,7 +29,7 @@ class Hello:
     boot: str
     """A nonce made when the daemon started: a changed one means the peer has forgotten."""
     stream_flags: tuple[str, ...] = ("large_blocks", "compress")
-    features: tuple[str, ...] = ("zstd", "fetch")
+    features: tuple[str, ...] = ("zstd", "fetch", "digest")
     groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Policy name → names of its target nodes, as configured on this side."""
     authority: str = "manual"

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from zrepl_py.model.fetch import CopyName
 from zrepl_py.model.history import Snapshot
+from zrepl_py.model.proof import Page, Position
 
 
 class CopyPort(Protocol):
@@ -22,6 +23,12 @@ class CopyPort(Protocol):
 
     def find_version(self, source: str, lane: str, guid: int) -> tuple[CopyName, Snapshot]:
         """One of them. Errors: Refused(no-such-copy), Standing(snapshot-missing)."""
+
+    def read_page(
+        self, source: str, lane: str, guid: int, after: Position, *, acls: bool, listed: bool
+    ) -> Page:
+        """The next page of a snapshot's content; see ProofPort.read_page, and its errors, and
+        those of find_version."""
 
     def send_version(self, source: str, lane: str, guid: int, fd: int) -> None:
         """Write its whole stream into the pipe `fd`, and close that. Errors: those of

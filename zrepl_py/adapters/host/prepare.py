@@ -162,6 +162,7 @@ def units_of(pools: Sequence[str], replica_parent: str | None) -> list[str]:
     return [
         *(f"zr-zfs@{pool}.service" for pool in pools),
         *(f"zr-receive@{pool}.service" for pool in receiving),
+        *(f"zr-proof@{pool}.service" for pool in pools),
         UNIT,
     ]
 

@@ -33,7 +33,7 @@ class MountedSnapshot:
         """See Origin. Errors: no-rights, key-missing, snapshot-unreachable, io-error."""
         whole = f"{self.dataset}@{self.snapshot}"
         try:
-            _ensure_own_namespace()
+            ensure_own_namespace()
             return _mount_and_open(whole)
         except OSError as error:
             raise _translate(error, whole, self.dataset) from error
@@ -55,8 +55,10 @@ class _Namespace:
     own = False
 
 
-def _ensure_own_namespace() -> None:
-    """From now on this process's mounts are its own; what others mount and unmount still shows."""
+def ensure_own_namespace() -> None:
+    """From now on this process's mounts are its own; what others mount and unmount still shows.
+
+    A process with threads calls it before it has any: a namespace belongs to each thread."""
     if _Namespace.own:
         return
     _call("unshare", _CLONE_NEWNS)

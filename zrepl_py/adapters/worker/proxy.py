@@ -38,6 +38,8 @@ class PoolSockets:
 
     zfs: str
     receive: str | None = None
+    proof: str | None = None
+    """Its verbs are those of ProofPort: adapters/worker/proofs.py."""
 
 
 def _say_nothing(_event: Event, _fields: Mapping[str, Json]) -> None:
@@ -117,6 +119,10 @@ class WorkerZfs:
     def observe_properties(self, dataset: str) -> dict[str, str]:
         """See ZfsPort."""
         return self._ask(pool_of(dataset), ZfsPort.observe_properties, dataset)
+
+    def observe_clone_origin(self, dataset: str) -> str | None:
+        """See ZfsPort."""
+        return self._ask(pool_of(dataset), ZfsPort.observe_clone_origin, dataset)
 
     def snapshot_changed(
         self, datasets: Mapping[str, str | None], name: str

@@ -23,6 +23,7 @@ from zrepl_py.adapters.worker.verbs import COUNTERS, FORMAT, VERBS, Scope
 from zrepl_py.core.codec import encode
 from zrepl_py.errors import Corrupt, Standing, ZrError
 from zrepl_py.ports.clock import ClockPort
+from zrepl_py.ports.proof import ProofPort
 from zrepl_py.ports.zfs import ZfsPort
 
 MAX_CONNECTIONS = 64
@@ -37,7 +38,7 @@ class WorkerServer:
 
     def __init__(
         self,
-        zfs: ZfsPort,
+        zfs: ZfsPort | ProofPort,
         scope: Scope,
         clock: ClockPort,
         *,

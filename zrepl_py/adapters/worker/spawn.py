@@ -65,7 +65,8 @@ class Running:
 def pool_sockets(pool: str, *, receives: bool, directory: str = RUN_DIRECTORY) -> PoolSockets:
     """Where the workers of a pool listen, by systemd's units as well as when started by hand."""
     receive = f"{directory}/receive/{pool}.sock" if receives else None
-    return PoolSockets(f"{directory}/zfs/{pool}.sock", receive)
+    proof = f"{directory}/proof/{pool}.sock"
+    return PoolSockets(f"{directory}/zfs/{pool}.sock", receive, proof)
 
 
 def worker_specs(
@@ -82,6 +83,8 @@ def worker_specs(
         specs.append(
             _spec(WorkerKind.RECEIVE, pool, sockets.receive, allow_uid, adapter, receive_user)
         )
+    if sockets.proof is not None:
+        specs.append(_spec(WorkerKind.PROOF, pool, sockets.proof, allow_uid, adapter, None))
     return specs
 
 

@@ -1,4 +1,5 @@
-"""What may be asked of a worker, and what its arguments may name. Derived from ZfsPort's hints.
+"""What may be asked of a worker, and what its arguments may name. Derived from the hints of
+ZfsPort and ProofPort.
 
 Invariants: a verb that the kind of worker does not list is refused; so is every name outside the
 worker's own pool. An argument is taken for a name unless it is listed as a plain value here, so a
@@ -15,21 +16,26 @@ from typing import Any, get_type_hints
 from zrepl_py.core.codec import decode
 from zrepl_py.errors import Corrupt, Refused
 from zrepl_py.model.names import check_dataset_name
+from zrepl_py.model.proof import ScratchOrder
+from zrepl_py.ports.proof import ProofPort
 from zrepl_py.ports.zfs import ZfsPort
 
 FORMAT = 1
 COUNTERS = "observe_counters"
 _VERSION_NAME = re.compile(r"[A-Za-z0-9_.: -]+\Z")
 _PLAIN = frozenset({"raw", "resume", "to_guid", "from_guid"})
+_PLAIN |= {"guid", "after", "volume", "acls", "listed", "mark"}
 _VERSION_NAMES = frozenset({"name", "tag"})
 """Names of a snapshot after its @, and of a hold: no dataset in them."""
 
 
 class WorkerKind(StrEnum):
-    """The two kinds of worker that touch ZFS."""
+    """The kinds of worker that touch ZFS."""
 
     ZFS = "zfs"
     RECEIVE = "receive"
+    PROOF = "proof"
+    """Reads snapshots whole, slowly; a process of its own, so that no tick waits for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +63,19 @@ def _verb(name: str, function: Any) -> Verb:
     )
 
 
-VERBS: Mapping[str, Verb] = {
-    name: _verb(name, member)
-    for name, member in vars(ZfsPort).items()
-    if inspect.isfunction(member) and not name.startswith("_")
-}
+def _verbs_of(port: type) -> dict[str, Verb]:
+    return {
+        name: _verb(name, member)
+        for name, member in vars(port).items()
+        if inspect.isfunction(member) and not name.startswith("_")
+    }
+
+
+VERBS: Mapping[str, Verb] = {**_verbs_of(ZfsPort), **_verbs_of(ProofPort)}
 
 ALLOWED: Mapping[WorkerKind, frozenset[str]] = {
-    WorkerKind.ZFS: frozenset(VERBS) - {"receive"},
+    WorkerKind.ZFS: frozenset(_verbs_of(ZfsPort)) - {"receive"},
+    WorkerKind.PROOF: frozenset(_verbs_of(ProofPort)),
     # Not abort_receive: the delegated user would need `destroy` for it, and shall not have that.
     WorkerKind.RECEIVE: frozenset({"receive"}),
 }
@@ -97,6 +108,9 @@ class Scope:
 
     def _check_argument(self, verb: str, parameter: str, value: Any) -> None:
         if parameter in _PLAIN or value is None:
+            return
+        if isinstance(value, ScratchOrder):
+            self.check_name(f"{value.dataset}@{value.snapshot}")
             return
         if parameter in _VERSION_NAMES:
             _check_version_name(value)

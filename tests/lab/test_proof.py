@@ -1,0 +1,176 @@
+"""`zr verify` and `zr drill`: equal copies are proven, damage is found and named, encrypted copies
+are never called proven, and a drill leaves nothing behind, whatever happens to it."""
+
+import json
+import time
+from typing import Any
+
+import pytest
+
+from .conftest import Fresh
+from .damage import blocks_of, forget, reads, repair, ruin
+from .damage_runs import newest
+from .site import Site
+
+pytestmark = pytest.mark.lab
+DRILLS = "tank/zr-restore-drills"
+REPLICA = "back/zr/alpha/tank"
+BUILD = r"""
+zfs create -o acltype=posix tank/a; zfs create tank/a/kid; zfs create -V 24M tank/vm
+cd /tank/a; mkdir -p d/e many; head -c 9M /dev/urandom >big; echo hi >d/e/x; ln d/e/x d/hard
+ln -s 'd/e/x y' link; mkfifo p; echo odd >"$(printf 'odd name\n\377%%')"
+chown 12:34 d; chmod 600 big
+truncate -s 30M sparse; for i in $(seq 700); do echo $i >many/a-rather-long-name-$i; done
+/opt/zr/bin/python -c 'import os, struct as s
+os.setxattr("d/e/x", "user.k", b"v")
+entries = [(1, 6, 2**32-1), (2, 6, 12), (4, 4, 2**32-1), (16, 6, 2**32-1), (32, 4, 2**32-1)]
+acl = s.pack("<I", 2) + b"".join(s.pack("<HHI", *e) for e in entries)
+os.setxattr("d/e/x", "system.posix_acl_access", acl)'
+udevadm settle; dd if=/dev/urandom of=/dev/zvol/tank/vm bs=1M count=3 seek=7 conv=fsync status=none
+echo 12345678 >/root/pass
+zfs create -o encryption=on -o keyformat=passphrase -o keylocation=file:///root/pass tank/c
+echo secret >/tank/c/secret
+"""
+
+
+@pytest.fixture(scope="module")
+def site(fresh: Fresh) -> Site:
+    site = fresh()
+    site.lab.alpha.sh(BUILD)
+    site.protect(["tank/a/**", "tank/vm", "tank/c"], every="1h")
+    site.start()
+    site.settle()
+    return site
+
+
+def prove(site: Site, *words: str, code: int = 0) -> dict[str, dict[str, Any]]:
+    """Dataset → what came of its copy."""
+    done = site.lab.alpha.run(["zr", *words, "--json"], check=False, timeout_seconds=300)
+    said = done.stdout.decode() + done.stderr.decode()
+    assert done.returncode == code, said
+    assert "Traceback" not in said
+    return {copy["dataset"]: copy for copy in json.loads(done.text)["copies"]}
+
+
+def scratch(site: Site) -> list[str]:
+    names = site.lab.alpha.sh("zfs list -Ho name").text.split()
+    return [name for name in names if name.startswith(DRILLS + "/")]
+
+
+def test_equal_copies_are_proven_and_encrypted_ones_never(site: Site) -> None:
+    copies = prove(site, "verify", code=5)
+    verdicts = {name: copy["proof"]["verdict"] for name, copy in copies.items()}
+    assert verdicts == {
+        "tank/a": "equal", "tank/a/kid": "equal", "tank/vm": "equal", "tank/c": "uncomparable",
+    }  # fmt: skip
+    assert copies["tank/a"]["proof"]["entries"] == 712
+    assert copies["tank/a"]["proof"]["left_out"] == ["acls"]
+    facts = site.lane("tank/c")["proof"]
+    assert (facts["verdict"], facts["compared_seconds"]) == ("uncomparable", None)
+    said = site.lab.alpha.run(["zr", "status"]).text
+    assert "unproven: encrypted" in said
+    assert "compared" in said
+
+
+def test_an_encrypted_copy_can_be_compared_with_its_key(site: Site) -> None:
+    beta = site.lab.beta
+    beta.put("/root/pass", b"12345678\n")
+    beta.sh(f"zfs load-key -L file:///root/pass {REPLICA}/c")
+    assert prove(site, "verify", "tank/c")["tank/c"]["proof"]["verdict"] == "equal"
+    beta.sh(f"zfs unload-key {REPLICA}/c")
+
+
+def test_a_drill_compares_lists_too_and_measures(site: Site) -> None:
+    copies = prove(site, "drill", "tank/a", "tank/vm")
+    for copy in copies.values():
+        assert copy["proof"]["verdict"] == "equal"
+        assert copy["proof"]["restore_seconds"] > 0
+        assert copy["proof"]["left_out"] == []
+    assert scratch(site) == []
+    assert site.lane("tank/a")["proof"]["restored_seconds"] < 300
+    assert DRILLS not in site.lab.alpha.sh("cat /proc/mounts").text
+
+
+def test_a_copy_that_was_changed_is_found(site: Site) -> None:
+    """Another snapshot of the same name cannot be compared; a change of content is named."""
+    alpha, beta = site.lab.alpha, site.lab.beta
+    assert get_written(site) == "0", "reading a replica changes nothing of it"
+    done = alpha.run(["zr", "verify", "--snapshot", "never", "tank/a"], check=False)
+    assert done.returncode == 3
+    assert beta.sh("cat /proc/mounts | grep zr/alpha || true").text == ""
+
+
+def get_written(site: Site) -> str:
+    return site.lab.beta.sh(f"zfs get -Hpo value written {REPLICA}/a").text
+
+
+def test_a_drill_that_dies_with_its_daemon_is_swept_at_the_next_start(site: Site) -> None:
+    alpha = site.lab.alpha
+    config = alpha.get("/etc/zr/zr.toml").decode()
+    alpha.put("/etc/zr/zr.toml", (config + '\n[proof]\nrate = "1MiB"\n').encode())
+    alpha.run(["zr", "reload"])
+    site.wait(
+        lambda: any(k["dataset"] == "tank/a" and k["committed"] for k in site.status()["lanes"]),
+        "beta was asked",
+    )
+    alpha.run(["zr", "drill", "tank/a", "--background"])
+    landed = f"zfs list -Ht snapshot -o name -r {DRILLS} || true"
+    site.wait(lambda: "@" in alpha.sh(landed).text, "a scratch dataset, received")
+    alpha.sh("zfs create -o mountpoint=none -o zr:scratch=x tank/zr-restore-drills/zr-restore-mine")
+    site.daemons["alpha"].signal(9)
+    site.daemons["alpha"].wait(timeout_seconds=30)
+    assert len(scratch(site)) == 2
+    alpha.put("/etc/zr/zr.toml", config.encode())
+    time.sleep(2)  # its workers end with it
+    site.start("alpha")
+    left = [f"{DRILLS}/zr-restore-mine"]
+    site.wait(lambda: scratch(site) == left, "what the drill left is gone, and nothing else")
+    alpha.sh(f"zfs destroy {left[0]}")
+
+
+def test_damage_is_named_by_file_and_seen_to_be_gone(site: Site) -> None:
+    alpha, beta = site.lab.alpha, site.lab.beta
+    site.settle()
+    number = int(alpha.run(["stat", "-c", "%i", "/tank/a/big"]).text)
+    snapshot = newest(beta, f"{REPLICA}/a")
+    block = next(b for b in blocks_of(beta, snapshot, number) if b.offset >= 5 << 20)
+    spots = ruin(beta, block)
+    assert not reads(beta, snapshot, "big"), "else it is no damage"
+    forget(beta)
+    proof = prove(site, "verify", "tank/a", code=6)["tank/a"]["proof"]
+    assert proof["verdict"] == "damaged"
+    assert [(d["path"], d["side"], d["offset"]) for d in proof["differences"]] == [
+        ("big", "target", 4 << 20)
+    ]
+    assert "DAMAGED" in alpha.run(["zr", "status"]).text
+    assert "copy-damaged" in alpha.run(["zr", "events", "--lines", "200", "--json"]).text
+    repair(beta, spots)
+    assert prove(site, "verify", "tank/a")["tank/a"]["proof"]["verdict"] == "equal"
+    assert "DAMAGED" not in alpha.run(["zr", "status"]).text
+
+
+def test_a_volumes_damage_is_found(site: Site) -> None:
+    beta = site.lab.beta
+    blocks = blocks_of(beta, newest(beta, f"{REPLICA}/vm"), 1)
+    spots = ruin(beta, blocks[len(blocks) // 2])
+    proof = prove(site, "verify", "tank/vm", code=6)["tank/vm"]["proof"]
+    assert [(d["path"], d["wrong"], d["offset"]) for d in proof["differences"]] == [
+        (".", "unreadable", 8 << 20)
+    ]
+    repair(beta, spots)
+
+
+def test_a_ruined_directory_is_named_and_the_walk_goes_on(site: Site) -> None:
+    alpha, beta = site.lab.alpha, site.lab.beta
+    number = int(alpha.run(["stat", "-c", "%i", "/tank/a/many"]).text)
+    snapshot = newest(beta, f"{REPLICA}/a")
+    blocks = blocks_of(beta, snapshot, number)
+    assert blocks, "a directory of its own blocks"
+    spots = ruin(beta, *blocks)
+    assert not reads(beta, snapshot, "many")
+    forget(beta)
+    proof = prove(site, "verify", "tank/a", code=6)["tank/a"]["proof"]
+    assert [(d["path"], d["what"]) for d in proof["differences"]] == [("many", "names:EIO")]
+    assert proof["entries"] == 712, "what is here was all read"
+    repair(beta, spots)
+    assert prove(site, "verify", "tank/a")["tank/a"]["proof"]["verdict"] == "equal"
