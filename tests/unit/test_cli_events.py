@@ -10,9 +10,9 @@ from zrepl_py.adapters import events as kept
 from zrepl_py.adapters.eventfiles import EventReader
 from zrepl_py.adapters.events import EventFiles, EventLog, find_segments
 from zrepl_py.cli.event_lines import SENTENCES, render_event
-from zrepl_py.cli.events import events
+from zrepl_py.cli.events import LINES, events
 from zrepl_py.cli.words import find_zone
-from zrepl_py.errors import Standing
+from zrepl_py.errors import Refused, Standing
 from zrepl_py.events import Event
 
 from .cli_support import prepare, run
@@ -142,6 +142,35 @@ def test_a_wrong_time_is_refused(config: str, time: str) -> None:
     assert run(events, "--config", config, "--since", time).exit_code == 3
 
 
+@pytest.fixture
+def many(tmp_path: Path) -> str:
+    config, clock = prepare(tmp_path), Clock()
+    log = EventLog(clock, EventFiles(str(tmp_path / "state" / "events")))
+    for number in range(LINES + 7):
+        log.tell(Event.RECEIVED, dataset="tank/a", snapshot=f"s{number:03}")
+    return config
+
+
+def test_the_newest_are_shown_and_how_to_see_more(many: str) -> None:
+    said = run(events, "--config", many)
+    assert len(said.stdout.splitlines()) == LINES
+    assert "s007" in said.stdout.splitlines()[0]
+    assert f"the newest {LINES} of {LINES + 7} events; more: --all" in said.stderr
+    assert len(run(events, "--config", many, "--json").stdout.splitlines()) == LINES
+    everything = run(events, "--config", many, "--all")
+    assert len(everything.stdout.splitlines()) == LINES + 7
+    assert run(events, "--config", many, "--lines", "2").stderr == everything.stderr == ""
+    assert run(events, "--config", many, "--lines", "2", "--all").exit_code == 2
+
+
+def test_a_wrong_since_is_told_without_the_sign_for_files(many: str) -> None:
+    for time in ("latest", "next christmas", "25:00"):
+        error = run(events, "--config", many, "--since", time).exception
+        assert isinstance(error, Refused)
+        assert "--since 09:15" in error.remedy
+        assert "@" not in error.remedy
+
+
 # --- sentences
 
 TEXTS = ["node", "uuid", "user", "verb", "group", "pool", "dataset", "target", "snapshot", "guid"]
@@ -160,8 +189,12 @@ def fields_of(event: Event) -> dict[str, Any]:
         "taken": 1,
         "seq": 7,
         "seconds": -3.5,
+        "missed": 3,
+        "failures": 1,
         "retry_seconds": 4.0,
         "whole": True,
+        "snapshots": 3,
+        "allow": "zr retention apply x --plan x",
         **dict.fromkeys(TEXTS, "x"),
     }
 
@@ -171,6 +204,11 @@ def test_every_sentence_reads_without_its_fields_names(event: Event) -> None:
     line = render_event(fields_of(event), ZONE)
     assert line.startswith(f"2026-11-21 10:13:42  {event.value}")
     assert "=" not in line
+
+
+def test_people_read_the_commands_they_typed() -> None:
+    asked = {**fields_of(Event.ASKED), "verb": "sync_begin", "user": "root"}
+    assert render_event(asked, ZONE).endswith("  root asked for: sync")
 
 
 def test_an_unknown_event_is_shown_with_its_fields() -> None:

@@ -9,8 +9,10 @@ import pytest
 from zrepl_py.cli.progress import Rate, render_bar
 from zrepl_py.cli.replicate import has_arrived, replicate
 from zrepl_py.cli.snapshot import snapshot
+from zrepl_py.cli.sync import sync
 
 from .cli_support import daemon, group, lane, prepare, run, status
+from .test_cli_status import SILENT
 
 OLD, NEWER = "zr_1-00000000_6_20261121T091242Z", "zr_1-00000000_8_20261121T091442Z"
 NEWEST = "zr_1-00000000_7_20261121T091342Z"
@@ -87,6 +89,55 @@ def test_a_node_with_nothing_to_send_is_told_so(tmp_path: Path) -> None:
     config = prepare(tmp_path)
     with daemon(tmp_path, {"status": lambda: status([], [])}):
         assert run(replicate, "--config", config).exit_code == 3
+
+
+def test_what_is_in_the_way_is_said_at_once_and_at_the_end(tmp_path: Path) -> None:
+    config = prepare(tmp_path)
+    late = [
+        lane(n, committed=OLD, state="behind", in_sync=False, lag_seconds=9)
+        for n in ("tank/audio", "tank/b")
+    ]
+    answer = status(late, targets=[SILENT])
+    with daemon(tmp_path, {"status": lambda: answer, "replicate": lambda: None}):
+        result = run(replicate, "--config", config, "--timeout", "1")
+    assert result.exit_code == 4
+    why = "beta has not answered since 2026-11-21 10:02:13: No route to host."
+    assert result.stderr.count(why) == 1
+    assert why in str(result.exception)
+    assert "2 of 2 datasets are still behind: tank/audio, tank/b." in str(result.exception)
+
+
+# --- zr sync
+
+
+@pytest.fixture(name="stuck")
+def _stuck(tmp_path: Path) -> dict[str, Any]:
+    look = {"done": False, "arrived": 0, "lanes": 1, "waiting": ["tank/audio on beta"]}
+    late = lane(committed=OLD, state="behind", in_sync=False, lag_seconds=9)
+    return {
+        "sync_begin": lambda datasets: {"sync": "token"},
+        "sync_look": lambda sync: look,
+        "status": lambda: status([late], targets=[SILENT]),
+    }
+
+
+def test_a_sync_that_waits_says_for_what(tmp_path: Path, stuck: dict[str, Any]) -> None:
+    config = prepare(tmp_path)
+    with daemon(tmp_path, stuck):
+        result = run(sync, "--config", config, "--timeout", "1")
+    assert result.exit_code == 4
+    why = "beta has not answered since 2026-11-21 10:02:13: No route to host."
+    assert result.stderr.count(why) == 1
+    assert why in str(result.exception)
+    assert "zr doctor" in str(result.exception)
+
+
+def test_with_json_only_the_end_is_said(tmp_path: Path, stuck: dict[str, Any]) -> None:
+    config = prepare(tmp_path)
+    with daemon(tmp_path, stuck):
+        result = run(sync, "--config", config, "--timeout", "1", "--json")
+    assert result.stderr == ""
+    assert "beta has not answered" in str(result.exception)
 
 
 # --- snapshots

@@ -22,8 +22,19 @@ def test_the_sentence_comes_first_then_each_dataset(tmp_path: Path) -> None:
     assert lines[2].split("  ")[0] == "DATASET"
     assert "LAST SNAPSHOT (Europe/Berlin)" in lines[2]
     assert "tank/audio  2026-11-21 10:13:42" in lines[3]
-    assert lines[3].split()[-3:] == ["in", "sync", "unproven"]
+    assert lines[3].split()[-3:] == ["beta", "in", "sync"]
     assert "1 h 6 min behind" in lines[4]
+    assert result.stdout.count("unproven") == 1
+
+
+def test_proofs_have_a_column_once_there_is_one() -> None:
+    proof = {"verdict": "equal", "restored_seconds": 90, "compared_seconds": 90}
+    shown = render_status(status([lane(proof=proof), lane("tank/b")]))
+    lines = shown.splitlines()
+    assert lines[2].endswith("LAST PROOF")
+    assert lines[3].endswith("restored 1 min 30 s ago")
+    assert lines[4].endswith("unproven")
+    assert "All these copies" not in shown
 
 
 def test_json_is_the_daemons_answer(tmp_path: Path) -> None:
@@ -61,10 +72,44 @@ def test_a_target_shows_its_replicas() -> None:
         "replica": "back/zr/alpha/tank/audio",
         "newest": None,
         "proof": None,
+        "refused": {"kind": "Passing", "reason": "low-space", "message": "No room."},
     }
-    shown = render_status(status([], [], replicas=[kept]))
+    source = {
+        "source": "alpha",
+        "state": "silent",
+        "heard_at": "2026-11-21T10:00:01+00:00",
+        "silent_seconds": 300,
+        "arrived_at": "2026-11-21T09:59:58+00:00",
+        "arrived_seconds": 303,
+    }
+    shown = render_status(status([], [], replicas=[kept], sources=[source]))
     assert "REPLICA OF" in shown
     assert "unproven" in shown
+    row = next(line for line in shown.splitlines() if line.startswith("alpha   2026"))
+    times = ["2026-11-21 10:00:01", "2026-11-21 09:59:58"]
+    assert row.split(maxsplit=1)[1].split("  ") == [*times, "silent for 5 min"]
+    assert "tank/audio of alpha: the last stream was not received: No room." in shown
+
+
+SILENT = {
+    "target": "beta",
+    "state": "silent",
+    "heard_at": "2026-11-21T09:02:13+00:00",
+    "silent_seconds": 14,
+    "error": {"kind": "Passing", "reason": "peer-silent", "message": "No route to host."},
+}
+
+
+def test_a_silent_target_is_said_once_since_when_and_why() -> None:
+    silence = {"kind": "Passing", "reason": "peer-silent", "message": "It was silent for 60 s."}
+    lanes = [lane(f"tank/{n}", error=silence, failures=3) for n in range(30)]
+    other = {"kind": "Standing", "reason": "zfs", "message": "Something else."}
+    lanes += [lane(f"tank/x{n}", error=other, failures=3) for n in range(5)]
+    shown = render_status(status(lanes, targets=[SILENT]))
+    assert "beta has not answered since 2026-11-21 10:02:13: No route to host. Is it on" in shown
+    assert "silent for 60 s" not in shown
+    assert shown.count("Something else.") == 1
+    assert "tank/x0, tank/x1, tank/x2 and 2 more → beta: Something else." in shown
 
 
 def test_a_redraw_fits_the_terminal(

@@ -31,11 +31,12 @@ from zrepl_py.core.audit.seen import (
     Unit,
     Versions,
 )
-from zrepl_py.core.audit.service import judge_status, judge_targets
+from zrepl_py.core.audit.service import judge_sources, judge_status, judge_targets
 from zrepl_py.core.audit.system import judge_byte_path, judge_clock, judge_units
 from zrepl_py.model.policy import Policy, Selection
 
 from .cli_support import daemon, group, lane, prepare, run, status
+from .test_cli_status import SILENT
 
 NOW = 1_795_250_000.0
 DAY = 86_400.0
@@ -291,6 +292,61 @@ def test_the_daemons_own_words() -> None:
     ]
 
 
+def test_a_silent_target_is_one_finding_not_one_for_each_dataset() -> None:
+    silence = {"kind": "Passing", "reason": "peer-silent", "message": "Silent."}
+    lanes = [lane(f"tank/{n}", error=silence, failures=3, in_sync=False) for n in range(30)]
+    found = judge_status(status(lanes, targets=[SILENT]))
+    assert ids(found, Level.ERROR) == ["target-silent"]
+    assert "beta has not answered for 14 s" in found[0].sentence
+    assert "30 of 30 datasets" in found[0].sentence
+    assert "No route to host." in found[0].sentence
+    answers = {**SILENT, "state": "answers"}
+    assert ids(judge_status(status(lanes[:1], targets=[answers]))) == ["lane-failing"]
+
+
+@pytest.mark.parametrize(
+    ("state", "arrived", "found"),
+    [
+        ("silent", 303, ["source-silent"]),
+        ("answers", 7, []),
+        ("answers", 900, ["nothing-arrives"]),
+        ("answers", None, []),
+        ("unknown", 20, []),
+    ],
+)
+def test_a_target_judges_its_source(state: str, arrived: int | None, found: list[str]) -> None:
+    source = {
+        "source": "alpha",
+        "state": state,
+        "heard_at": "2026-11-21T10:00:01+00:00",
+        "silent_seconds": 300 if state == "silent" else None,
+        "arrived_seconds": arrived,
+    }
+    policy = Policy("p", "alpha", Selection(("tank/a",)), 60, targets=("beta",))
+    judged = judge_sources(status([], [], sources=[source]), [policy], "beta")
+    assert ids(judged, Level.ERROR) == found
+    assert all("alpha" in f.sentence and "zr doctor" in f.remedy for f in judged)
+
+
+@pytest.mark.parametrize(
+    ("kind", "found"), [("Passing", "replica-waits"), ("Refused", "replica-refused")]
+)
+def test_a_refused_stream_is_a_finding_of_the_target(kind: str, found: str) -> None:
+    refused = {"kind": kind, "reason": "low-space", "message": "No room."}
+    replica = {"dataset": "tank/a", "source": "alpha", "refused": refused}
+    judged = judge_status(status([], [], replicas=[replica, {**replica, "refused": None}]))
+    assert ids(judged) == [found]
+    assert "tank/a of alpha" in judged[0].sentence
+
+
+def test_a_target_without_a_policy_is_not_told_to_write_one() -> None:
+    source, target = judge_targets([], "alpha", [])[0], judge_targets([], "b", [], keeps=True)[0]
+    assert source.id == target.id == "no-policy"
+    assert "Write one" in source.remedy
+    assert "Write" not in target.remedy
+    assert "zr pair" in target.remedy
+
+
 def test_targets() -> None:
     policy = Policy("p", "alpha", Selection(("tank/a",)), 60, targets=("beta", "gamma"))
     assert ids(judge_targets([policy], "alpha", ["beta"])) == ["target-unknown"]
@@ -320,7 +376,14 @@ def test_a_broken_configuration_is_a_finding_like_others(tmp_path: Path) -> None
     result = run(doctor, "--config", str(tmp_path / "none.toml"))
     assert result.exit_code == 5
     assert "[config-wrong]" in result.stdout
-    assert "[byte-path]" in result.stdout
+    assert "[byte-path]" not in result.stdout
+    first, *_, last = result.stdout.splitlines()
+    assert first.startswith("ERROR")
+    assert last.startswith("Good to know: ")
+    assert "byte-path" in last
+    verbose = run(doctor, "--config", str(tmp_path / "none.toml"), "--verbose")
+    assert "[byte-path]" in verbose.stdout
+    assert "Good to know" not in verbose.stdout
 
 
 def test_a_finding_is_two_lines() -> None:

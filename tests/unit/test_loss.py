@@ -8,7 +8,7 @@ from zrepl_py.daemon.loss import render_loss
 
 
 def lane(dataset: str, state: str, lag: int | None = None) -> dict[str, Any]:
-    return {"dataset": dataset, "state": state, "lag_seconds": lag}
+    return {"dataset": dataset, "target": "beta", "state": state, "lag_seconds": lag}
 
 
 def group(age: float | None, every: int = 60) -> dict[str, Any]:
@@ -47,6 +47,57 @@ def test_what_it_says(
     said = render_loss(lanes, groups, unsent)
     assert all(word in said for word in words), said
     assert said.endswith(".")
+
+
+def target(state: str, seconds: int | None) -> dict[str, Any]:
+    return {"target": "beta", "state": state, "silent_seconds": seconds}
+
+
+def test_a_silent_target_is_in_the_sentence() -> None:
+    lanes = [lane("a", "in-sync"), lane("b", "unknown")]
+    said = render_loss(lanes, [group(3)], [], [target("silent", 14)])
+    assert said.startswith("If this node died now")
+    assert "what of b is safe: its target does not answer" in said
+    assert said.endswith("beta has not answered for 14 seconds: nothing goes there.")
+    assert "beta" not in render_loss(lanes, [group(3)], [], [target("answers", None)])
+
+
+@pytest.mark.parametrize(
+    ("state", "heard", "silent", "arrived", "said"),
+    [
+        ("answers", "x", None, 7, "alpha is heard; something last arrived from it 7 seconds ago."),
+        ("answers", "x", None, None, "alpha is heard, but nothing of it ever arrived."),
+        ("unknown", None, None, 900, "alpha was not heard yet since this daemon started."),
+        (
+            "silent",
+            "x",
+            300,
+            303,
+            "alpha has not been heard for 5 minutes: its copies here grow old; what arrived last "
+            "came 5 minutes ago.",
+        ),
+        (
+            "silent",
+            None,
+            40,
+            None,
+            "alpha was not heard since this daemon started 40 seconds ago: its copies here grow "
+            "old; nothing of it ever arrived.",
+        ),
+    ],
+)
+def test_a_target_begins_with_its_source(
+    state: str, heard: str | None, silent: int | None, arrived: int | None, said: str
+) -> None:
+    source = {
+        "source": "alpha",
+        "state": state,
+        "heard_at": heard,
+        "silent_seconds": silent,
+        "arrived_seconds": arrived,
+    }
+    alone = "This node sends nothing to another: what is only here would be lost with it."
+    assert render_loss([], [], [], [], [source]) == f"{said} {alone}"
 
 
 def test_what_cannot_be_protected_is_named() -> None:

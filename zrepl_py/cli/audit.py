@@ -10,11 +10,12 @@ from typing import Any, TypeVar
 from zrepl_py.adapters.clock import MachineClock
 from zrepl_py.adapters.control import CONTROL_SOCKET, call
 from zrepl_py.adapters.doctor import datasets, files, system, zpool
+from zrepl_py.adapters.host.scratchowner import observe_scratch
 from zrepl_py.adapters.state import load_state
 from zrepl_py.config.node import load_node_config
 from zrepl_py.config.policies import load_policies
 from zrepl_py.core.audit import datasets as of_datasets
-from zrepl_py.core.audit import identity, pools, releases, service
+from zrepl_py.core.audit import identity, leftovers, pools, releases, service
 from zrepl_py.core.audit import system as of_system
 from zrepl_py.core.audit.finding import Finding, Findings, judge_unseen
 from zrepl_py.core.audit.seen import Placed
@@ -65,7 +66,9 @@ class Audit:
         try:
             self.node = node = load_node_config(self.config)
             self.policies = load_policies(node.policy_dir)
-            self.findings += service.judge_targets(self.policies, node.name, list(node.peers))
+            keeps = node.replica_parent is not None
+            peers = list(node.peers)
+            self.findings += service.judge_targets(self.policies, node.name, peers, keeps=keeps)
         except ZrError as error:
             self.findings += service.judge_config(error.message)
         if self.node is None:
@@ -80,6 +83,7 @@ class Audit:
                 self.findings += service.judge_silent(error.message)
         if self.status is not None:
             self.findings += service.judge_status(self.status)
+            self.findings += service.judge_sources(self.status, self.policies, node.name)
 
     def _look_at_machine(self, encrypted: bool) -> None:
         daemon = str(self.status["version"]) if self.status else None
@@ -103,6 +107,7 @@ class Audit:
         units = ["zr.service", *(f"zr-zfs@{pool}.service" for pool in self.node.pools)]
         if self.node.replica_parent:
             units.append(f"zr-receive@{self.node.replica_parent.split('/')[0]}.service")
+        units += (f"zr-proof@{pool}.service" for pool in self.node.pools)
         return units
 
     def _look_at_pools(self) -> list[Placed]:
@@ -115,6 +120,8 @@ class Audit:
                 limit = self._limit_percent(pool)
                 self.findings += pools.judge_room(datasets.observe_room(pool, limit))
                 placed += datasets.observe_placed(pool)
+                left = [one.name for one in observe_scratch(pool) if not one.alive]
+                self.findings += leftovers.judge_scratch(left)
             except Passing as error:
                 self.findings += pools.judge_pool_silent(pool, error.message)
             except ZrError as error:

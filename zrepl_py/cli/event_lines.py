@@ -8,10 +8,12 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from zrepl_py.cli.words import count, render_moment
+from zrepl_py.cli.words import count, render_moment, render_span
 from zrepl_py.events import Event
 
 Fields = Mapping[str, Any]
+ASKED = {"sync_begin": "sync"}
+"""The control socket's verbs, where people know them by another word."""
 
 
 def _tick(e: Fields) -> str:
@@ -29,9 +31,19 @@ def _failed(e: Fields) -> str:
     return f"{lane}: {e['message']} [{e['reason']}] Tried again after {e['retry_seconds']:g} s."
 
 
+def _silent(e: Fields) -> str:
+    why = f": {e['message']} [{e['reason']}]" if e.get("message") else ""
+    return f"{e['peer']} has not been heard for {render_span(e['seconds'])}{why}"
+
+
 def _pruned(e: Fields) -> str:
     left = f"; left: {', '.join(e['left'])}" if e["left"] else ""
     return f"{_of(e)}: {count(e['destroyed'], 'snapshot')} destroyed by retention{left}"
+
+
+def _asks(e: Fields) -> str:
+    many = count(e["snapshots"], "snapshot")
+    return f"{e['dataset']}: {e['message']} {many} not destroyed. To allow it: {e['allow']}"
 
 
 def _of(e: Fields) -> str:
@@ -47,12 +59,16 @@ def _stopped(e: Fields) -> str:
 SENTENCES: Mapping[Event, Callable[[Fields], str]] = {
     Event.DAEMON_STARTED: lambda e: f"the daemon of {e['node']} serves",
     Event.DAEMON_STOPPED: _stopped,
-    Event.ASKED: lambda e: f"{e['user']} asked for: {e['verb']}",
+    Event.ASKED: lambda e: f"{e['user']} asked for: {ASKED.get(e['verb'], e['verb'])}",
     Event.RELOADED: lambda e: f"new configuration; policies: {', '.join(e['policies']) or 'none'}",
     Event.RELOAD_REFUSED: lambda e: f"the old configuration counts on: {e['message']}",
     Event.PEER_UNPAIRED: lambda e: f"there is no certificate of {e['peer']}: it gets nothing",
     Event.TICK_TAKEN: _tick,
     Event.TICK_MISSED: lambda e: f"{e['group']}/{e['pool']}: {e['message']} [{e['reason']}]",
+    Event.TICK_RECOVERED: lambda e: (
+        f"{e['group']}/{e['pool']}: snapshots are taken again, after {count(e['missed'], 'try')} "
+        f"that took none, for {render_span(e['seconds'])}"
+    ),
     Event.TICK_PAUSED: lambda e: f"{e['group']}/{e['pool']}: {e['message']} [{e['reason']}]",
     Event.CLOCK_STEPPED: lambda e: f"the wall clock jumped by {e['seconds']:+g} s",
     Event.PEER_CONNECTED: lambda e: f"node {e['node']} connected from {e['address']}",
@@ -63,6 +79,12 @@ SENTENCES: Mapping[Event, Callable[[Fields], str]] = {
     Event.LANE_RESUMED: lambda e: f"{e['dataset']} → {e['target']}: a cut stream was continued",
     Event.LANE_CONFLICT: lambda e: f"{e['dataset']} → {e['target']}: {e['kind']}: {e['evidence']}",
     Event.LANE_FAILED: _failed,
+    Event.LANE_RECOVERED: lambda e: (
+        f"{e['dataset']} → {e['target']}: it goes again, after {count(e['failures'], 'try')} that "
+        f"failed, for {render_span(e['seconds'])}"
+    ),
+    Event.PEER_SILENT: _silent,
+    Event.PEER_ANSWERS: lambda e: f"{e['peer']} is heard again, after {render_span(e['seconds'])}",
     Event.SNAPSHOTS_SKIPPED: lambda e: (
         f"{e['dataset']} → {e['target']}: {count(e['count'], 'snapshot')} not sent: {e['why']}"
     ),
@@ -72,6 +94,7 @@ SENTENCES: Mapping[Event, Callable[[Fields], str]] = {
     ),
     Event.RECEIVE_ABORTED: lambda e: f"{e['dataset']}: a partial receive was thrown away",
     Event.PRUNED: _pruned,
+    Event.RETENTION_ASKS: _asks,
     Event.PRUNE_FAILED: lambda e: f"{_of(e)}: {e['message']} [{e['reason']}]",
     Event.WORKER_STUCK: lambda e: f"the worker at {e['socket']} does not answer {e['verb']}",
     Event.POLICY_LOADED: lambda e: f"policy {e['policy']} counts",

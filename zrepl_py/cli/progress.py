@@ -5,7 +5,7 @@ one line for each dataset that has arrived. Both on standard error: standard out
 import shutil
 import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -26,8 +26,6 @@ class Shown:
     sent_bytes: int
     """Since the daemon's start."""
     arrived: bool
-    trouble: str = ""
-    """What went wrong at the last try."""
 
 
 @dataclass
@@ -52,11 +50,11 @@ class Progress:
         self._sizes, self._live, self._quiet = sizes, live, quiet
         self._first: dict[str, int] = {}
         self._told = {lane for lane, size in sizes.items() if size == 0}
-        self._troubles: dict[str, str] = {}
+        self._troubles: set[str] = set()
         self._rate, self._clock, self._drawn = Rate(), MachineClock(), False
 
-    def update(self, lanes: list[Shown]) -> None:
-        """Show how far it is now."""
+    def update(self, lanes: list[Shown], troubles: Sequence[str] = ()) -> None:
+        """Show how far it is now, and what is in the way: each once."""
         for lane in lanes:
             self._first.setdefault(lane.lane, lane.sent_bytes)
         if self._quiet:
@@ -68,10 +66,10 @@ class Progress:
                 self._say(
                     f"{lane.label}: in sync" + (f", {render_size(sent)} sent" if sent else "")
                 )
-            if not lane.arrived and lane.trouble != self._troubles.get(lane.lane, ""):
-                self._troubles[lane.lane] = lane.trouble
-                if lane.trouble:
-                    self._say(f"{lane.label}: {lane.trouble}")
+        for trouble in troubles:
+            if trouble not in self._troubles:
+                self._troubles.add(trouble)
+                self._say(trouble)
         if self._live and any(not lane.arrived for lane in lanes):
             self._draw(lanes)
 

@@ -11,9 +11,10 @@ import click
 from zrepl_py.adapters.clock import Deadline, MachineClock
 from zrepl_py.adapters.doctor.datasets import observe_pending_bytes
 from zrepl_py.cli.asking import POLL_SECONDS, ask_daemon
+from zrepl_py.cli.causes import name_some, render_causes
 from zrepl_py.cli.options import config_option, dry_run_option, json_option, timeout_option
 from zrepl_py.cli.progress import Shown, show_progress
-from zrepl_py.cli.words import count, render_json, render_size
+from zrepl_py.cli.words import count, find_zone, render_json, render_size
 from zrepl_py.errors import Passing, Refused, ZrError
 from zrepl_py.model.names import parse_tick
 
@@ -42,13 +43,15 @@ def replicate(config: str, as_json: bool, dry_run: bool, timeout_seconds: int) -
         _tell_plan(lanes, as_json)
         return
     ask_daemon(config, "replicate")
-    late = lanes
+    late, causes = lanes, list[str]()
     with show_progress(_sizes(lanes), quiet=as_json) as shown:
         while late:
-            known = {lane["lane"]: lane for lane in ask_daemon(config, "status")["lanes"]}
+            facts = ask_daemon(config, "status")
+            known = {lane["lane"]: lane for lane in facts["lanes"]}
             lanes = [known[uuid] for uuid in wanted if uuid in known]  # else its dataset is gone
             late = [lane for lane in lanes if not has_arrived(lane, wanted[lane["lane"]])]
-            shown.update(_shown(lanes, {lane["lane"] for lane in late}))
+            causes = _causes(facts, late)
+            shown.update(_shown(lanes, {lane["lane"] for lane in late}), causes)
             if late and deadline.expired():
                 break
             if late:
@@ -57,7 +60,7 @@ def replicate(config: str, as_json: bool, dry_run: bool, timeout_seconds: int) -
         facts = [_facts(lane, lane not in late) for lane in lanes]
         click.echo(render_json({"format": 1, "lanes": facts}))
     if late:
-        raise _not_in_time(late, len(lanes), timeout_seconds)
+        raise _not_in_time(late, len(lanes), timeout_seconds, causes)
     if not as_json:
         is_are = "is" if len(lanes) == 1 else "are"
         click.echo(f"{count(len(lanes), 'dataset')} {is_are} in sync.")
@@ -127,10 +130,17 @@ def _shown(lanes: list[Lane], late: set[str]) -> list[Shown]:
             f"{lane['dataset']} → {lane['target']}",
             lane["sent_bytes"],
             lane["lane"] not in late,
-            lane["conflict"] or (lane["error"]["message"] if lane["error"] else ""),
         )
         for lane in lanes
     ]
+
+
+def _causes(facts: dict[str, Any], late: list[Lane]) -> list[str]:
+    """What is in the way of the lanes that are late."""
+    if not late:
+        return []
+    zone = find_zone({group["timezone"] for group in facts["groups"]})
+    return render_causes({**facts, "groups": []}, zone, {lane["dataset"] for lane in late})
 
 
 def _facts(lane: Lane, arrived: bool) -> Lane:
@@ -156,10 +166,13 @@ def _tell_plan(lanes: list[Lane], as_json: bool) -> None:
         click.echo(f"Nothing to send: {count(len(lanes), 'dataset')} in sync.")
 
 
-def _not_in_time(late: list[Lane], number: int, timeout_seconds: int) -> Passing:
-    names = ", ".join(lane["dataset"] for lane in late[:5])
+def _not_in_time(late: list[Lane], number: int, timeout_seconds: int, causes: list[str]) -> Passing:
+    names = name_some([lane["dataset"] for lane in late])
+    behind = "are still behind" if len(late) > 1 else "is still behind"
+    why = f"In the way: {' '.join(causes)}" if causes else "Nothing fails: it only takes long."
     return Passing(
         "not-in-sync",
-        f"After {timeout_seconds} s, {len(late)} of {number} datasets are still behind: {names}.",
-        "`zr status` says why; it goes on in the background.",
+        f"After {timeout_seconds} s, {len(late)} of {count(number, 'dataset')} {behind}: {names}."
+        f" {why}",
+        "It goes on in the background; `zr doctor` says what to do.",
     )

@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+from collections.abc import Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -9,6 +10,7 @@ import click
 
 from zrepl_py.adapters.clock import MachineClock
 from zrepl_py.cli.asking import ask_daemon
+from zrepl_py.cli.causes import render_at, render_causes, render_refused
 from zrepl_py.cli.options import config_option, json_option
 from zrepl_py.cli.words import (
     find_zone,
@@ -22,6 +24,7 @@ from zrepl_py.errors import ZrError
 
 REDRAW_SECONDS = 1.0
 HOME, CLEAR_LINE, CLEAR_BELOW = "\033[H", "\033[K", "\033[J"
+WORDS_OF_SOURCES = {"answers": "heard", "unknown": "not heard yet"}
 WORDS = {"in-sync": "in sync", "no-copy": "no copy yet", "unknown": "not asked yet"}
 
 
@@ -33,7 +36,8 @@ def status(config: str, as_json: bool, watch: bool) -> None:
     """What would be lost if this node died now, then each dataset.
 
     LAST SNAPSHOT is when something was last written and snapshotted: a dataset in which nothing
-    was written gets no snapshot. LAST PROOF is when a copy was last restored and compared.
+    was written gets no snapshot. LAST PROOF is when a copy was last restored and compared; where
+    none ever was, one line says so.
 
     Example: zr status --watch
     """
@@ -85,23 +89,28 @@ def render_status(facts: dict[str, Any]) -> str:
     groups, lanes = facts["groups"], facts["lanes"]
     zone = find_zone({group["timezone"] for group in groups})
     parts = [facts["sentence"]]
+    # A column of nothing but "unproven" says less than one line does.
+    proven = any(copy["proof"] for copy in (*lanes, *facts["replicas"]))
     rows = [
         (
             lane["dataset"],
             render_taken(lane["newest"], zone),
             lane["target"],
             render_lane(lane),
-            lane["proof"] or "unproven",
+            render_proof(lane["proof"]),
         )
         for lane in lanes
     ]
-    rows += [(name, "see zfs list", "none", "no copy", "unproven") for name in facts["unsent"]]
+    rows += [
+        (name, "see zfs list", *_render_unsent(name, facts), "unproven") for name in facts["unsent"]
+    ]
     if rows:
         header = ("DATASET", f"LAST SNAPSHOT ({zone.key})", "TARGET", "THERE", "LAST PROOF")
-        parts.append("\n".join(render_table(header, sorted(rows))))
-    replicas = _render_replicas(facts["replicas"], zone)
-    if replicas:
-        parts.append(replicas)
+        parts.append(_render_proofs(header, rows, proven=proven))
+    parts += _render_sources(facts.get("sources", ()), zone)
+    parts += _render_replicas(facts["replicas"], zone, proven=proven)
+    if not proven and (lanes or facts["replicas"]):
+        parts.append("All these copies are unproven: none was restored and compared yet.")
     for target in facts.get("unpaired", ()):
         parts.append(f"This node was never paired with {target}, so nothing goes there: zr pair")
     for group in groups:
@@ -109,28 +118,61 @@ def render_status(facts: dict[str, Any]) -> str:
             parts.append(f"Policy {group['policy']} names {pattern}, which does not exist.")
         for dataset, why in group["refused"].items():
             parts.append(f"{dataset} is NOT protected: {why}")
-        if group["error"]:
-            message = group["error"]["message"]
-            parts.append(f"No snapshots of {group['policy']}/{group['pool']} now: {message}")
-    for lane in lanes:
-        trouble = lane["conflict"] or (lane["error"] and lane["error"]["message"])
-        if trouble:
-            parts.append(f"{lane['dataset']} → {lane['target']}: {trouble}")
+    parts += [
+        f"{lane['dataset']} → {lane['target']}: {lane['proof']['why']}"
+        for lane in lanes
+        if lane["proof"] and lane["proof"]["verdict"] in ("damaged", "different")
+    ]
+    parts += render_causes(facts, zone)
+    parts += render_refused(facts["replicas"])
     return "\n\n".join(parts)
 
 
-def _render_replicas(replicas: list[dict[str, Any]], zone: ZoneInfo) -> str:
+def _render_unsent(name: str, facts: dict[str, Any]) -> tuple[str, str]:
+    """Target and state of a dataset that is sent nowhere: its policy may name targets all the same,
+    with which this node was never paired."""
+    wanted = {t for g in facts["groups"] if name in g["members"] for t in g.get("targets", ())}
+    unpaired = sorted(wanted & set(facts.get("unpaired", ())))
+    return (", ".join(unpaired), "not paired") if unpaired else ("none", "no copy")
+
+
+def _render_proofs(
+    header: tuple[str, ...], rows: Sequence[tuple[str, ...]], *, proven: bool
+) -> str:
+    """A table whose last column is shown only where there ever was a proof."""
+    last = None if proven else -1
+    return "\n".join(render_table(header[:last], [row[:last] for row in sorted(rows)]))
+
+
+def _render_sources(sources: Sequence[dict[str, Any]], zone: ZoneInfo) -> list[str]:
+    """Of a node that keeps copies: do they still come?"""
+    rows = [
+        (
+            known["source"],
+            render_at(known["heard_at"], zone) if known["heard_at"] else "not yet",
+            render_at(known["arrived_at"], zone) if known["arrived_at"] else "never",
+            f"silent for {render_span(known['silent_seconds'])}"
+            if known["state"] == "silent"
+            else WORDS_OF_SOURCES[known["state"]],
+        )
+        for known in sources
+    ]
+    header = ("SOURCE", f"LAST HEARD ({zone.key})", "LAST ARRIVED HERE", "STATE")
+    return ["\n".join(render_table(header, rows))] if rows else []
+
+
+def _render_replicas(replicas: list[dict[str, Any]], zone: ZoneInfo, *, proven: bool) -> list[str]:
     rows = [
         (
             known["source"],
             known["dataset"],
             render_taken(known["newest"], zone) if known["newest"] else "unknown",
-            known["proof"] or "unproven",
+            render_proof(known["proof"]),
         )
         for known in replicas
     ]
     header = ("SOURCE", "REPLICA OF", f"NEWEST HERE ({zone.key})", "LAST PROOF")
-    return "\n".join(render_table(header, sorted(rows))) if rows else ""
+    return [_render_proofs(header, rows, proven=proven)] if rows else []
 
 
 def render_lane(lane: dict[str, Any]) -> str:
@@ -141,3 +183,18 @@ def render_lane(lane: dict[str, Any]) -> str:
         lag = lane["lag_seconds"]
         return "behind" if lag is None else f"{render_span(lag)} behind"
     return WORDS.get(lane["state"], str(lane["state"]))
+
+
+def render_proof(proof: dict[str, Any] | None) -> str:
+    """When a copy was last proven, in a few words: never "proven" where it was not."""
+    if proof is None:
+        return "unproven"
+    if proof["verdict"] in ("damaged", "different"):
+        return str(proof["verdict"]).upper()
+    restored, compared = proof["restored_seconds"], proof["compared_seconds"]
+    if compared is None:
+        return "unproven: encrypted"
+    said = [f"restored {render_span(restored)} ago"] if restored is not None else []
+    if restored is None or compared < restored:
+        said.append(f"compared {render_span(compared)} ago")
+    return ", ".join(said)

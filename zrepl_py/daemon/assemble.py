@@ -1,12 +1,16 @@
 """From Parts to a Service: the daemon's own parts on top of what wiring.py gives."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
+from zrepl_py.adapters.peer.certificates import Pin
+from zrepl_py.adapters.peer.client import PeerClient
 from zrepl_py.core.codec import decode
 from zrepl_py.daemon.agenda import Agenda
+from zrepl_py.daemon.contacts import Contacts
 from zrepl_py.daemon.copies import KeptCopies
 from zrepl_py.daemon.lanes import Target
 from zrepl_py.daemon.progress import Progress
+from zrepl_py.daemon.proofs import Proofs
 from zrepl_py.daemon.receipts import Receipts
 from zrepl_py.daemon.receiver import Receiver
 from zrepl_py.daemon.replicas import Replicas
@@ -18,11 +22,23 @@ from zrepl_py.events import Event
 from zrepl_py.model.names import parse_epoch
 from zrepl_py.model.site import Manifest
 from zrepl_py.ports.journal import Json
-from zrepl_py.wiring import Parts, wire_client, wire_pins, wire_server
+from zrepl_py.wiring import (
+    Parts,
+    wire_client,
+    wire_fetcher,
+    wire_pins,
+    wire_position,
+    wire_server,
+)
+
+Failed = Callable[[BaseException], None]
 
 TICK_THREADS = 4
 """For ticks, pruning and the watchdog: never for what waits for a peer."""
 MANIFEST_THREADS = 1
+PROOF_THREADS = 1
+SOURCE_THREADS = 1
+"""For the look at when each source was last heard."""
 
 
 def assemble_service(parts: Parts, failed: Callable[[BaseException], None]) -> Service:
@@ -59,22 +75,87 @@ def assemble_service(parts: Parts, failed: Callable[[BaseException], None]) -> S
         ports=parts.ports(),
         tell=log.tell,
     )
-    receiver = Receiver(replicas, agenda)
-    copies = KeptCopies(places, parts.zfs) if config.replica_parent else None
+    contacts = _contacts(
+        parts, source, dict(zip(pins, clients, strict=True)), places, agenda, failed
+    )
+    receiver = Receiver(replicas, agenda, contacts.note_arrived)
+    copies = KeptCopies(places, parts.zfs, parts.proof) if config.replica_parent else None
     server = wire_server(parts, receiver, list(pins.values()), copies)
+    proofs = _proofs(parts, source, pins, agenda, failed)
+    if server is not None:
+        contacts.heard = server.heard
     return Service(
         node,
         source,
         receiver,
         server,
         clients,
-        (agenda, lanes_agenda),
+        (agenda, lanes_agenda, contacts.agenda, proofs.agenda),
         parts.clock,
         log,
         parts.zfs,
         progress,
-        Syncs(source, agenda, parts.clock, parts.ports()),
+        Syncs(source, agenda, parts.clock, parts.ports(), contacts.is_silent),
         Receipts(source, replicas, agenda, parts.journal),
+        contacts,
+        proofs,
+    )
+
+
+def _proofs(
+    parts: Parts, source: Source, pins: Mapping[str, Pin], agenda: Agenda, failed: Failed
+) -> Proofs:
+    """With a thread and connections of its own: what it does takes hours."""
+    fars = {name: wire_fetcher(parts, pin) for name, pin in pins.items()}
+
+    def sever() -> None:
+        for far in fars.values():
+            far.sever()
+
+    return Proofs(
+        source=source,
+        agenda=Agenda(parts.clock, PROOF_THREADS, failed, agenda.monitor),
+        fars=fars,
+        ports={**parts.ports(), **parts.proof_ports()},
+        clock=parts.clock,
+        tell=parts.log.tell,
+        limits=parts.config.proof,
+        position=wire_position(parts),
+        sever=sever,
+    )
+
+
+def _contacts(
+    parts: Parts,
+    source: Source,
+    clients: dict[str, PeerClient],
+    places: list[Place],
+    agenda: Agenda,
+    failed: Callable[[BaseException], None],
+) -> Contacts:
+    """Who is asked for signs of life, and who is expected to give them."""
+    name, keeps = parts.state.node.name, bool(parts.config.replica_parent)
+    targets = {target: clients[target] for target in source.targets}
+
+    def answered(target: str) -> None:
+        targets[target].let_go_of_quiet()
+        source.wake(target=target)
+
+    expected = frozenset(p.source for p in parts.policies if name in p.targets)
+    arrived: dict[str, float] = {}
+    for kind in ("manifest", "received"):
+        for record in parts.journal.records(kind):
+            node, at = str(record["source"]), float(str(record["at"]))
+            arrived[node] = max(at, arrived.get(node, at))
+    return Contacts(
+        parts.clock,
+        Agenda(parts.clock, len(targets) + SOURCE_THREADS, failed, agenda.monitor),
+        parts.log.tell,
+        targets,
+        answered,
+        {place.source.name: place.source for place in places} if keeps else {},
+        expected,
+        arrived=arrived,
     )
 
 

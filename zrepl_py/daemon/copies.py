@@ -1,6 +1,7 @@
 """The replicas that this node keeps, for the node whose they are, when it asks for them back.
 
-Looks at the pool anew each time and remembers nothing: it is asked only when a person restores.
+Looks at the pool anew each time, as it is asked only when a person restores; but for the pages of
+one reading it looks once.
 """
 
 import os
@@ -12,17 +13,22 @@ from zrepl_py.errors import Refused, Standing
 from zrepl_py.model.fetch import CopyName
 from zrepl_py.model.history import Snapshot
 from zrepl_py.model.names import join_snapshot
-from zrepl_py.model.observation import Dataset
+from zrepl_py.model.observation import Dataset, Kind
+from zrepl_py.model.proof import Page, Position
 from zrepl_py.model.properties import LANE_PROPERTY
+from zrepl_py.ports.proof import ProofPort
 from zrepl_py.ports.zfs import ZfsPort
 
 
 class KeptCopies:
     """Implements ports.copies.CopyPort on this node's pool."""
 
-    def __init__(self, places: Iterable[Place], zfs: ZfsPort) -> None:
+    def __init__(
+        self, places: Iterable[Place], zfs: ZfsPort, proof: ProofPort | None = None
+    ) -> None:
         self._places = {p.source.uuid: p for p in places}
-        self._zfs = zfs
+        self._zfs, self._proof = zfs, proof
+        self._read: tuple[str, str, int, str, bool] | None = None
 
     def observe_copies(self, source: str) -> tuple[CopyName, ...]:
         """See CopyPort."""
@@ -43,6 +49,24 @@ class KeptCopies:
         """See CopyPort."""
         snapshot = self._snapshot(self._find(source, lane), guid)
         return next(c for c in self.observe_copies(source) if c.lane == lane), snapshot
+
+    def read_page(
+        self, source: str, lane: str, guid: int, after: Position, *, acls: bool, listed: bool
+    ) -> Page:
+        """See CopyPort."""
+        if self._proof is None:
+            raise Refused("not-a-target", "This node cannot read its replicas.")
+        known = self._read
+        if known is None or known[:3] != (source, lane, guid):
+            replica = self._find(source, lane)
+            name = join_snapshot(replica.name, self._snapshot(replica, guid).name)
+            known = self._read = (source, lane, guid, name, replica.kind is Kind.VOLUME)
+        name, volume = known[3:]
+        try:
+            return self._proof.read_page(name, guid, after, volume, acls, listed)
+        except Standing:
+            self._read = None  # renamed, or gone: the next question looks again
+            raise
 
     def send_version(self, source: str, lane: str, guid: int, fd: int) -> None:
         """See CopyPort."""

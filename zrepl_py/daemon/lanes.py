@@ -11,6 +11,7 @@ from typing import Any
 from zrepl_py.core.diff import explain_conflict, newest_own
 from zrepl_py.core.replication import LaneView, rests_on_memory
 from zrepl_py.core.retention import would_drop_on_target
+from zrepl_py.daemon.troubles import Trouble
 from zrepl_py.engine.commands import Agenda, Engine
 from zrepl_py.engine.group import Group
 from zrepl_py.engine.lane import LaneResult, carry_properties, replicate_lane
@@ -65,6 +66,9 @@ class LaneState:
     conflict: Conflict | None = None
     error: ZrError | None = None
     failures: int = 0
+    """Tries that failed in a row, since a person last asked for one."""
+    trouble: Trouble = field(default_factory=Trouble)
+    """What was told of them."""
     committed: Snapshot | None = None
     """The newest snapshot that the target has, as it said itself."""
     transfers: int = 0
@@ -142,10 +146,13 @@ class Lanes:
             and not rests_on_memory(view)
         )
 
-    def wake_all(self) -> None:
-        """Let every lane look now, also those that wait after a failure."""
-        for uuid in list(self.states):
-            self._ask(uuid)
+    def wake_all(self, wanted: Callable[[LaneState], bool] = lambda _: True) -> None:
+        """Let every lane that is wanted look now, also those that wait after a failure; should
+        they fail again, they wait as short as after a first one."""
+        for uuid, state in list(self.states.items()):
+            if wanted(state):
+                state.failures = 0
+                self._ask(uuid)
 
     def of_dataset(self, dataset: str) -> list[LaneState]:
         """The lanes of one dataset."""
@@ -174,8 +181,8 @@ class Lanes:
         if view is None:
             state.looked_at = self.clock.monotonic()
             state.properties, state.look_at_properties = None, True
-        else:
-            view = replace(view, source=replace(view.source, snapshots=history.snapshots))
+        elif view.source.snapshots is not history.snapshots:
+            view = view.with_source(view.source.with_snapshots(history.snapshots))
         try:
             lane = replace(state.lane, parent=self._parent_to_wait_for(state))
             result = yield from replicate_lane(lane, view, self._skip_rule(state.keep))
@@ -204,27 +211,32 @@ class Lanes:
         return lambda pending, replica: would_drop_on_target(pending, replica, keep)
 
     def _succeeded(self, uuid: str, state: LaneState, result: LaneResult) -> None:
-        state.view, state.conflict, state.error, state.failures = result.view, None, None, 0
         state.remembered_pins = state.pins
         state.replica_exists = bool(result.view.replica.history.snapshots)
         lane = {"dataset": state.lane.dataset, "target": state.lane.target.name}
         if result.conflict is not None and not isinstance(result.conflict, NothingToSend):
-            state.conflict, state.view, state.failures = result.conflict, None, 1
+            state.conflict, state.view = result.conflict, None
+            state.error, state.failures = None, 1
             evidence = explain_conflict(result.conflict)
             kind = type(result.conflict).__name__
-            self.tell(Event.LANE_CONFLICT, **lane, kind=kind, evidence=evidence)
+            if state.trouble.is_news(kind, evidence, self.clock.monotonic()):
+                self.tell(Event.LANE_CONFLICT, **lane, kind=kind, evidence=evidence)
             self._ask(uuid, STANDING_SECONDS)
             return
+        if (over := state.trouble.end(self.clock.monotonic())) is not None:
+            self.tell(Event.LANE_RECOVERED, **lane, failures=over[0], seconds=over[1])
         if result.resumed:
             self.tell(Event.LANE_RESUMED, **lane)
         if result.skipped:
             first, count = result.skipped[0], len(result.skipped)
             self.tell(Event.SNAPSHOTS_SKIPPED, **lane, count=count, why=first.why)
-        state.committed = newest_own(result.view.replica.history)
         if result.committed:
             state.transfers += len(result.committed)
             last, count = result.committed[-1], len(result.committed)
             self.tell(Event.LANE_COMMITTED, **lane, snapshot=last.name, count=count)
+        # Last: who waits for the lane to be in sync finds all that was told of it.
+        state.view, state.conflict, state.error, state.failures = result.view, None, None, 0
+        state.committed = newest_own(result.view.replica.history)
         for child, other in self.states.items():
             # One that failed comes when it said, unless something new is there for it.
             ready = not other.failures or result.committed
@@ -249,12 +261,13 @@ class Lanes:
         if error.reason == "parent-missing":
             state.replica_exists = False
             self._look_again(state.parent)
-        self.tell(
-            Event.LANE_FAILED,
-            dataset=state.lane.dataset,
-            target=state.lane.target.name,
-            reason=error.reason,
-            message=str(error),
-            retry_seconds=delay,
-        )
+        if state.trouble.is_news(error.reason, str(error), self.clock.monotonic()):
+            self.tell(
+                Event.LANE_FAILED,
+                dataset=state.lane.dataset,
+                target=state.lane.target.name,
+                reason=error.reason,
+                message=str(error),
+                retry_seconds=delay,
+            )
         self._ask(uuid, delay)

@@ -11,11 +11,18 @@ LISTED = 3
 
 
 def render_loss(
-    lanes: Sequence[dict[str, Any]], groups: Sequence[dict[str, Any]], unsent: Sequence[str]
+    lanes: Sequence[dict[str, Any]],
+    groups: Sequence[dict[str, Any]],
+    unsent: Sequence[str],
+    targets: Sequence[dict[str, Any]] = (),
+    sources: Sequence[dict[str, Any]] = (),
 ) -> str:
-    """`lanes`, `groups`: as in daemon/status.py; `unsent`: datasets that go to no target."""
+    """`lanes`, `groups`, `targets`, `sources`: as in daemon/status.py; `unsent`: datasets that go
+    to no target."""
+    away = {target["target"] for target in targets if target["state"] == "silent"}
     whole = [lane["dataset"] for lane in lanes if lane["state"] == "no-copy"] + list(unsent)
-    unknown = [lane["dataset"] for lane in lanes if lane["state"] == "unknown"]
+    unasked = [lane for lane in lanes if lane["state"] == "unknown"]
+    unknown = [lane["dataset"] for lane in unasked]
     stuck = [lane["dataset"] for lane in lanes if lane["state"] == "conflict"]
     behind = [lane for lane in lanes if lane["state"] == "behind"]
     said = []
@@ -30,14 +37,51 @@ def render_loss(
             f"{worst['lag_seconds']} seconds would be lost{_furthest(behind, worst)}"
         )
     if unknown:
-        said.append(
-            f"it is not known what of {_names(unknown)} is safe: its target was not asked yet"
-        )
+        silent = all(lane["target"] in away for lane in unasked)
+        why = "does not answer" if silent else "was not asked yet"
+        said.append(f"it is not known what of {_names(unknown)} is safe: its target {why}")
     if not lanes and not unsent:
-        return "This node sends nothing to another: what is only here would be lost with it."
+        alone = "This node sends nothing to another: what is only here would be lost with it."
+        return " ".join([*map(_render_source, sources), alone])
     refused = sorted({name for group in groups for name in group["refused"]})
     rest = f" Not protected at all: {_names(refused)}." if refused else ""
-    return f"If this node died now, {'; '.join([*said, _since_ticks(groups)])}.{rest}"
+    # Where all is lost whole, the last seconds are too: to name them would say that less is lost.
+    all_whole = len(whole) == len(lanes) + len(unsent) and None not in map(_age, groups)
+    parts = said if all_whole else [*said, _since_ticks(groups)]
+    loss = f"If this node died now, {'; '.join(parts)}."
+    silent_targets = map(_render_target, (t for t in targets if t["state"] == "silent"))
+    return " ".join([loss, *silent_targets, *map(_render_source, sources)]) + rest
+
+
+def _render_target(target: dict[str, Any]) -> str:
+    span = _span(target["silent_seconds"])
+    return f"{target['target']} has not answered for {span}: nothing goes there."
+
+
+def _render_source(source: dict[str, Any]) -> str:
+    """What a node that keeps copies of another one must say first: do they still grow?"""
+    name, arrived = source["source"], source["arrived_seconds"]
+    last = "nothing of it ever arrived"
+    if source["state"] == "silent":
+        if source["heard_at"] is None:
+            since = f"was not heard since this daemon started {_span(source['silent_seconds'])} ago"
+        else:
+            since = f"has not been heard for {_span(source['silent_seconds'])}"
+        if arrived is not None:
+            last = f"what arrived last came {_span(arrived)} ago"
+        return f"{name} {since}: its copies here grow old; {last}."
+    if source["state"] == "unknown":
+        return f"{name} was not heard yet since this daemon started."
+    if arrived is None:
+        return f"{name} is heard, but nothing of it ever arrived."
+    return f"{name} is heard; something last arrived from it {_span(arrived)} ago."
+
+
+def _span(seconds: int) -> str:
+    for size, word in ((86_400, "days"), (3600, "hours"), (60, "minutes")):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {word}"
+    return f"{seconds} second{'' if seconds == 1 else 's'}"
 
 
 def render_unpaired(names: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ Gives each lane its turns (one thing at a time), and runs the engines of replica
 
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from zrepl_py.daemon.agenda import Agenda
@@ -21,11 +21,19 @@ PRUNE_TURN_SECONDS = 3.0
 """At most so long per stream in flight: with frequent ticks, a lane is rarely found idle."""
 
 
+def _ignore(source: str) -> None:
+    return None
+
+
 class Receiver:
     """Implements ports.peer.ReceiverPort on this node's pool."""
 
-    def __init__(self, replicas: Replicas, agenda: Agenda) -> None:
+    def __init__(
+        self, replicas: Replicas, agenda: Agenda, arrived: Callable[[str], None] = _ignore
+    ) -> None:
+        """`arrived(source)`: something of this node is journalled here now; must be quick."""
         self.replicas = replicas
+        self._arrived = arrived
         self._agenda = agenda
         self._turns: dict[str, threading.Lock] = {}
 
@@ -42,7 +50,9 @@ class Receiver:
             with self._turn(source, begin.lane) as known:
                 replica = run(self.replicas.prepare(known, begin), ports)
                 handed_over = True
-                return run(self.replicas.receive(known, replica, begin, fd), ports)
+                committed = run(self.replicas.receive(known, replica, begin, fd), ports)
+                self._arrived(source)
+                return committed
         finally:
             if not handed_over:
                 os.close(fd)
@@ -60,6 +70,7 @@ class Receiver:
     def store_manifest(self, source: str, manifest: Manifest) -> None:
         """See ReceiverPort."""
         self._agenda.run(self.replicas.store_manifest(source, manifest), self.replicas.ports)
+        self._arrived(source)
 
     def store_receipt(self, source: str, receipt: Receipt) -> None:
         """See ReceiverPort."""
@@ -78,6 +89,7 @@ class Receiver:
             lanes = [
                 (self._turns.setdefault(uuid, threading.Lock()), known)
                 for uuid, known in self.replicas.lanes.items()
+                if not self.replicas.is_pruned(known)
             ]
         for turn, known in lanes:
             # Increments are short; only behind a long stream the next round has to do.

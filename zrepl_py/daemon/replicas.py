@@ -6,13 +6,15 @@ runs them gives a lane's engines their turns: one at a time (receiver.py does).
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from zrepl_py.core.caution import plan_removal
 from zrepl_py.core.codec import decode, encode
 from zrepl_py.core.diff import newest_own
-from zrepl_py.core.retention import judge
 from zrepl_py.core.selection import is_selected
+from zrepl_py.daemon.doubts import Doubts
+from zrepl_py.daemon.troubles import Trouble
 from zrepl_py.engine.commands import Engine, ask
 from zrepl_py.engine.prune import Doom, prune
 from zrepl_py.engine.receipt import check_holding, journal_receipt
@@ -50,6 +52,22 @@ class Known:
     """None: to be observed before it is believed."""
     pruned: Replica | None = None
     """What it was when nothing of it was to be destroyed."""
+    seen: Replica | None = None
+    """What it was when it was last known: for people only, `replica` decides."""
+    refused: ZrError | None = None
+    """Why the last stream was not received; None: it was."""
+    trouble: Trouble = field(default_factory=Trouble)
+    """What was told of refusals."""
+
+    @property
+    def shown(self) -> Replica | None:
+        """The newest that is known of it, however old."""
+        self.seen = self.replica or self.seen
+        return self.seen
+
+    def forget(self) -> None:
+        """Believe nothing of it until it is observed."""
+        self.seen, self.replica = self.replica or self.seen, None
 
 
 class Replicas:
@@ -71,6 +89,7 @@ class Replicas:
         self._places = {p.source.uuid: p for p in places}
         self._policies = tuple(policies)
         self._tell = tell
+        self._doubts = Doubts(tell)
         self._told: dict[tuple[str, str, str], int] = {}
         """(source, group, epoch) → the newest tick that is journalled here."""
         self._writing: set[tuple[str, str, str]] = set()
@@ -88,21 +107,20 @@ class Replicas:
 
     def observe(self, known: Known, lane: LaneName) -> Engine[ReplicaView]:
         """See ReceiverPort.observe_replica."""
-        known.replica = None
+        known.forget()
         return (yield from self._replica(known, lane)).view
 
     def prepare(self, known: Known, begin: Begin) -> Engine[Replica]:
         """What comes before a stream; then comes `receive`, and nothing between them."""
         try:
             replica = yield from self._replica(known, begin.lane)
-            known.replica = None  # until it is known how this ends
+            known.forget()  # until it is known how this ends
             policy = self._policy_of(known)
             limits = policy.limits if policy else Limits()
-            yield from prepare_receive(known.place, replica.name, begin, limits)
+            return (yield from prepare_receive(known.place, replica, begin, limits))
         except ZrError as error:
-            self._refused(begin, error)
+            self._refused(known, begin, error)
             raise
-        return replica
 
     def receive(self, known: Known, replica: Replica, begin: Begin, fd: int) -> Engine[Committed]:
         """See ReceiverPort.receive; the first command takes over `fd`."""
@@ -110,9 +128,11 @@ class Replicas:
         try:
             landed = yield from receive_stream(known.place, replica, begin, fd)
         except ZrError as error:
-            self._refused(begin, error)
+            self._refused(known, begin, error)
             raise
-        after = replace(before, snapshots=(*before.snapshots, landed))
+        known.refused = None
+        known.trouble.end()
+        after = before.with_snapshots((*before.snapshots, landed))
         view = ReplicaView(True, after, held=frozenset({landed.guid}))
         known.replica = replace(replica, view=view, marked=True)
         self._tell(Event.RECEIVED, dataset=begin.lane.dataset, snapshot=begin.to_name)
@@ -121,14 +141,14 @@ class Replicas:
     def abort_partial(self, known: Known, lane: LaneName, to_guid: int) -> Engine[None]:
         """See ReceiverPort.abort_partial."""
         name = (yield from self._replica(known, lane)).name
-        known.replica = None
+        known.forget()
         yield from ask(ZfsPort.abort_receive, name, to_guid)
         self._tell(Event.RECEIVE_ABORTED, dataset=lane.dataset, guid=to_guid)
 
     def hold_base(self, known: Known, lane: LaneName, guid: int) -> Engine[None]:
         """See ReceiverPort.hold_base."""
         replica = yield from self._replica(known, lane)
-        known.replica = None  # until it is known how this ends
+        known.forget()  # until it is known how this ends
         known.replica = yield from hold_base(known.place, replica, lane.lane, guid)
 
     def store_manifest(self, source: str, manifest: Manifest) -> Engine[None]:
@@ -147,6 +167,17 @@ class Replicas:
         finally:
             self._writing.discard(key)
         self._told[key] = manifest.seq
+        self._note_arrived(source, manifest)
+
+    def _note_arrived(self, source: str, manifest: Manifest) -> None:
+        """What a tick says to be all there is, and is here, is not refused any more."""
+        for known in self.lanes.values():
+            if known.refused is None or known.place.source.uuid != source or not known.shown:
+                continue
+            newest = newest_own(known.shown.view.history)
+            if newest is not None and manifest.members.get(known.dataset) == newest.guid:
+                known.refused = None
+                known.trouble.end()
 
     def store_receipt(self, source: str, receipt: Receipt) -> Engine[None]:
         """See ReceiverPort.store_receipt. Needs no turn: it looks, and remembers nothing of it."""
@@ -177,6 +208,11 @@ class Replicas:
         name = (yield from self._replica(known, lane)).name
         yield from store_properties(known.place, name, properties)
 
+    def is_pruned(self, known: Known) -> bool:
+        """It is as it was when nothing was to be destroyed. What stays follows from the snapshots
+        alone, never from the clock."""
+        return known.replica is not None and known.replica is known.pruned
+
     def prune(self, known: Known) -> Engine[None]:
         """Destroy what nobody votes for of one replica, if it is known. Errors are told."""
         try:
@@ -184,7 +220,7 @@ class Replicas:
         except Bug:
             raise
         except ZrError as error:
-            known.replica = None
+            known.forget()
             name = known.dataset
             self._tell(Event.PRUNE_FAILED, dataset=name, reason=error.reason, message=str(error))
 
@@ -201,8 +237,10 @@ class Replicas:
         if view.resume is not None:
             pins[view.resume.from_guid] = ("base of a partial receive",)
         keep = policy.keep.get(self._name, Keep())
-        verdicts = judge(view.history, keep, policy.limits, pins)
-        doomed = tuple(v.snapshot for v in verdicts if not v.keep)
+        # Without a clock: the times are of the source's.
+        removal = plan_removal(view.history, keep, policy.limits, pins)
+        self._doubts.note(name, removal)
+        doomed = tuple(v.snapshot for v in removal.doomed)
         if not doomed:
             known.pruned = known.replica
             return
@@ -212,7 +250,7 @@ class Replicas:
         kept = tuple(s for s in view.history.snapshots if s.name not in gone)
         known.replica = replace(
             known.replica,
-            view=replace(view, history=replace(view.history, snapshots=kept)),
+            view=replace(view, history=view.history.with_snapshots(kept)),
             kept=known.replica.kept | ({s.guid for s in doomed} & {s.guid for s in kept}),
         )
         self._tell(Event.PRUNED, dataset=name, **pruned.told())
@@ -240,11 +278,13 @@ class Replicas:
             )
         return place
 
-    def _refused(self, begin: Begin, error: ZrError) -> None:
-        self._tell(
-            Event.RECEIVE_REFUSED,
-            dataset=begin.lane.dataset,
-            snapshot=begin.to_name,
-            reason=error.reason,
-            message=str(error),
-        )
+    def _refused(self, known: Known, begin: Begin, error: ZrError) -> None:
+        known.refused = error
+        if known.trouble.is_news(error.reason, str(error)):
+            self._tell(
+                Event.RECEIVE_REFUSED,
+                dataset=begin.lane.dataset,
+                snapshot=begin.to_name,
+                reason=error.reason,
+                message=str(error),
+            )

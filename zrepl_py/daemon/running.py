@@ -22,7 +22,7 @@ WATCHDOG_SECONDS = 10.0
 STOP_SECONDS = 20.0
 RELOAD_SECONDS = 1.0
 """So long a reload waits for streams to end by themselves: until it is done, nothing ticks."""
-QUIET = ("status", "counters", "sync_look", "receipt_show", "receipt_verify")
+QUIET = ("status", "counters", "sync_look", "receipt_show", "receipt_verify", "proof_look")
 """Verbs that change nothing, so that no event tells of them."""
 
 

@@ -9,7 +9,9 @@ from zrepl_py.adapters.events import EventLog
 from zrepl_py.adapters.peer import PeerServer
 from zrepl_py.adapters.peer.client import PeerClient
 from zrepl_py.daemon.agenda import Agenda
+from zrepl_py.daemon.contacts import Contacts
 from zrepl_py.daemon.progress import Progress
+from zrepl_py.daemon.proofs import Proofs
 from zrepl_py.daemon.receipts import Receipts
 from zrepl_py.daemon.receiver import Receiver
 from zrepl_py.daemon.schedule import Schedule
@@ -34,14 +36,16 @@ class Service:
     receiver: Receiver
     server: PeerServer | None
     clients: Sequence[PeerClient]
-    agendas: tuple[Agenda, Agenda]
-    """For ticks, and for lanes; they share a monitor."""
+    agendas: tuple[Agenda, ...]
+    """For ticks, for lanes, for contacts, for proofs; they share a monitor."""
     clock: ClockPort
     log: EventLog
     zfs: Any
     progress: Progress
     syncs: Syncs
     receipts: Receipts
+    contacts: Contacts
+    proofs: Proofs
     _schedule: Schedule = field(init=False)
 
     @property
@@ -56,6 +60,9 @@ class Service:
             "sync_look": self.syncs.look,
             "receipt_show": self.receipts.show,
             "receipt_verify": self.receipts.verify,
+            "proof_begin": self.proofs.begin,
+            "proof_look": self.proofs.look,
+            "proof_end": self.proofs.end,
         }
 
     def start(self) -> None:
@@ -66,6 +73,8 @@ class Service:
         if self.server is not None:
             self.server.start()
         self._schedule.start()
+        self.contacts.start()
+        self.proofs.start()
         self.agendas[0].ask("prune-replicas", self._prune_replicas, PRUNE_SECONDS)
         for policy in sorted({key[0] for key in self.source.policies}):
             self.log.tell(Event.POLICY_LOADED, policy=policy)
@@ -74,6 +83,7 @@ class Service:
         """Begin nothing more, finish what ends soon, cut the streams that do not (they are resumed
         later). Returns whether everything has ended; bounded."""
         self._schedule.stop()
+        self.proofs.stop()
         if self.server is not None:
             self.server.stop()
         whole = [agenda.stop(patience_seconds) for agenda in self.agendas]
@@ -85,7 +95,15 @@ class Service:
         """See daemon/status.py."""
         with self.agendas[0].monitor:
             replicas = self.receiver.replicas
-            return describe(self.node, self.source, replicas, self.clock, self.progress)
+            return describe(
+                self.node,
+                self.source,
+                replicas,
+                self.clock,
+                self.progress,
+                self.contacts,
+                self.proofs.last,
+            )
 
     def counters(self) -> dict[str, dict[str, int]]:
         """What the workers did so far: verbs called, forks."""
@@ -109,6 +127,7 @@ class Service:
     def replicate(self) -> None:
         """Let every lane look now, also those that wait after a failure."""
         with self.agendas[0].monitor:
+            self.source.wake()
             self.source.lanes.wake_all()
 
     def _prune_replicas(self) -> None:

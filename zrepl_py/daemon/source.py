@@ -5,13 +5,17 @@ tick observes again. Unknown is unsafe: what is not known is not pruned. Runs as
 agenda, so it needs no lock (engine/commands.py).
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from zrepl_py.core.retention import join_pins, judge
+from zrepl_py.core.caution import plan_removal
+from zrepl_py.core.pins import pin_bases
+from zrepl_py.core.retention import join_pins
+from zrepl_py.daemon.doubts import Doubts
 from zrepl_py.daemon.lanes import Lanes, Target, Tell
 from zrepl_py.daemon.manifests import Manifests
+from zrepl_py.daemon.troubles import Trouble
 from zrepl_py.engine.commands import Agenda, Engine
 from zrepl_py.engine.group import Group, Member, observe_group, pools_of
 from zrepl_py.engine.prune import Doom, prune
@@ -42,6 +46,8 @@ class Ticks:
     """Snapshots that the last one took."""
     error: ZrError | None = None
     """Why the last one took none."""
+    trouble: Trouble = field(default_factory=Trouble)
+    """What was told of those that took none."""
 
 
 class Source:
@@ -93,6 +99,8 @@ class Source:
         self._scanned: dict[GroupKey, float] = {}
         self._pruned: dict[GroupKey, float] = {}
         self._unfinished: dict[GroupKey, tuple[str, ...]] = {}
+        self._doubts = Doubts(tell)
+        self._peers = {target.node.short: name for name, target in self._targets.items()}
 
     @property
     def cadences(self) -> dict[GroupKey, int]:
@@ -138,6 +146,26 @@ class Source:
         """Whether the target has journalled this tick."""
         return self._unsent[target].has_told(manifest)
 
+    def wake(self, datasets: Collection[str] = (), target: str = "") -> None:
+        """Somebody waits for these datasets (none named: all) on this target (or all), or it
+        answers again: let whatever waits after a failure try now."""
+        self.lanes.wake_all(
+            lambda state: (
+                bool(state.failures)
+                and (not datasets or state.lane.dataset in datasets)
+                and target in ("", state.lane.target.name)
+            )
+        )
+        for name, unsent in self._unsent.items():
+            if target in ("", name) and unsent.waiting:
+                unsent.add(())
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Those that a policy of this node names and that it is paired with."""
+        named = {target for policy in self.policies.values() for target in policy.targets}
+        return tuple(sorted(named & self._targets.keys()))
+
     def _doubt(self, group: str) -> None:
         for key, known in self.groups.items():
             if known.name == group:
@@ -158,13 +186,18 @@ class Source:
                 self._remember(key, result)
             self.last_tick[key] = self._clock.monotonic()
             ticks.error, ticks.taken = None, len(result.taken) if result is not None else 0
+            if (over := ticks.trouble.end(self._clock.monotonic())) is not None:
+                counts = {"missed": over[0], "seconds": over[1]}
+                self._tell(Event.TICK_RECOVERED, group=key[0], pool=key[1], **counts)
         except Bug:
             raise  # the agenda ends the daemon
         except ZrError as error:
             ticks.error, ticks.taken = error, 0
             paused = error.reason == "low-space"
             event = Event.TICK_PAUSED if paused else Event.TICK_MISSED
-            self._tell(event, group=key[0], pool=key[1], reason=error.reason, message=str(error))
+            why = {"reason": error.reason, "message": str(error)}
+            if ticks.trouble.is_news(error.reason, str(error), self._clock.monotonic()):
+                self._tell(event, group=key[0], pool=key[1], **why)
             if not paused:
                 self._scanned.pop(key, None)
         ticks.ended = ticks.begun
@@ -248,8 +281,14 @@ class Source:
     def _doom(self, group: Group, name: str, member: Member) -> Doom | None:
         lanes = self.lanes.of_dataset(name)
         needed = (dict.fromkeys(s.pins, (f"needed by {s.lane.target.name}",)) for s in lanes)
-        pins = join_pins(dict.fromkeys(member.held, ("held",)), *needed)
+        # By the cursors too: a peer that was not seen since the start may be away for months.
+        bases = pin_bases(member.history, self._peers)
+        pins = join_pins(dict.fromkeys(member.held, ("held",)), bases, *needed)
         keep = group.policy.keep.get(self.node.name, Keep())
-        verdicts = judge(member.history, keep, group.policy.limits, pins)
-        doomed = tuple(v.snapshot for v in verdicts if not v.keep)
+        told = self.manifests.get((group.policy.name, group.pool))
+        expected = (told.members[name],) if told is not None and name in told.members else ()
+        limits, now = group.policy.limits, self._clock.now()
+        removal = plan_removal(member.history, keep, limits, pins, now=now, expected=expected)
+        self._doubts.note(name, removal)
+        doomed = tuple(v.snapshot for v in removal.doomed)
         return Doom(doomed, member.history, frozenset(pins)) if doomed else None

@@ -2,17 +2,20 @@
 pool hangs still answers. "Safe" is said only of what the target has committed and acknowledged.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from zrepl_py import __version__
 from zrepl_py.core.diff import explain_conflict, newest_own
+from zrepl_py.daemon.contacts import Contacts, describe_error
 from zrepl_py.daemon.lanes import LaneState
 from zrepl_py.daemon.loss import render_loss, render_unpaired
 from zrepl_py.daemon.progress import Progress
-from zrepl_py.daemon.replicas import Replicas
+from zrepl_py.daemon.proof_jobs import describe_known
+from zrepl_py.daemon.replicas import Known, Replicas
 from zrepl_py.daemon.source import GroupKey, Source, Ticks
-from zrepl_py.errors import ZrError
 from zrepl_py.model.history import EMPTY, Snapshot
+from zrepl_py.model.proof import LastProofs
 from zrepl_py.model.site import Node
 from zrepl_py.ports.clock import ClockPort
 
@@ -20,9 +23,17 @@ FORMAT = 1
 
 
 def describe(
-    node: Node, source: Source, replicas: Replicas, clock: ClockPort, progress: Progress
+    node: Node,
+    source: Source,
+    replicas: Replicas,
+    clock: ClockPort,
+    progress: Progress,
+    contacts: Contacts | None = None,
+    last_proofs: Callable[[str], LastProofs] = lambda _: LastProofs(),
 ) -> dict[str, Any]:
     """The answer to `zr status --json` (docs/reference/status.md)."""
+    targets = contacts.describe_targets() if contacts else []
+    sources = contacts.describe_sources() if contacts else []
     now, monotonic = clock.now(), clock.monotonic()
     groups = [
         {
@@ -37,23 +48,16 @@ def describe(
             if key in source.last_tick
             else None,
             "timezone": policy.timezone,
+            "targets": list(policy.targets),
             **_describe_ticks(source.ticks.get(key, Ticks())),
         }
         for key, policy in source.policies.items()
     ]
-    lanes = [_describe_lane(source, state, now, progress) for state in source.lanes.states.values()]
-    kept = [
-        {
-            "dataset": known.dataset,
-            "source": known.place.source.name,
-            "replica": known.replica.name if known.replica else None,
-            "newest": newest.name
-            if known.replica and (newest := newest_own(known.replica.view.history))
-            else None,
-            "proof": None,
-        }
-        for known in replicas.lanes.values()
+    lanes = [
+        _describe_lane(source, state, now, progress, last_proofs(uuid))
+        for uuid, state in source.lanes.states.items()
     ]
+    kept = [describe_replica(known) for known in replicas.lanes.values()]
     sent = {lane["dataset"] for lane in lanes}
     members = {name for key in source.policies for name in _members(source, key)}
     return {
@@ -61,13 +65,15 @@ def describe(
         "version": __version__,
         "node": node.name,
         "uuid": node.uuid,
-        "sentence": render_loss(lanes, groups, sorted(members - sent))
+        "sentence": render_loss(lanes, groups, sorted(members - sent), targets, sources)
         + render_unpaired(source.unpaired),
         "groups": groups,
         "lanes": lanes,
         "replicas": kept,
         "unsent": sorted(members - sent),
         "unpaired": source.unpaired,
+        "targets": targets,
+        "sources": sources,
     }
 
 
@@ -79,18 +85,25 @@ def _describe_ticks(ticks: Ticks) -> dict[str, Any]:
     return {
         "ticks_ended": ticks.ended,
         "taken": ticks.taken,
-        "error": _describe_error(ticks.error),
+        "error": describe_error(ticks.error),
     }
 
 
-def _describe_error(error: ZrError | None) -> dict[str, str] | None:
-    if error is None:
-        return None
-    return {"kind": type(error).__name__, "reason": error.reason, "message": str(error)}
+def describe_replica(known: Known) -> dict[str, Any]:
+    """One of `replicas`: as it was last known, and why the last stream did not come."""
+    newest = newest_own(known.shown.view.history) if known.shown else None
+    return {
+        "dataset": known.dataset,
+        "source": known.place.source.name,
+        "replica": known.shown.name if known.shown else None,
+        "newest": newest.name if newest else None,
+        "refused": describe_error(known.refused),
+        "proof": None,
+    }
 
 
 def _describe_lane(
-    source: Source, state: LaneState, now: float, progress: Progress
+    source: Source, state: LaneState, now: float, progress: Progress, proofs: LastProofs
 ) -> dict[str, Any]:
     history = source.history_of(state.lane.dataset) or EMPTY
     newest, committed = newest_own(history), state.committed
@@ -105,12 +118,12 @@ def _describe_lane(
         "state": word,
         "in_sync": word == "in-sync",
         "lag_seconds": 0 if word == "in-sync" else _age(now, since if word == "behind" else None),
-        "proof": None,  # nothing proves a copy yet but a drill, and there are none
+        "proof": describe_known(proofs, now),
         "transfers": state.transfers,
         "sent_bytes": progress.sent_bytes(state.lane.uuid),
         "failures": state.failures,
         "conflict": explain_conflict(state.conflict) if state.conflict else None,
-        "error": _describe_error(state.error),
+        "error": describe_error(state.error),
     }
 
 

@@ -2,11 +2,11 @@
 
 Begun with a tick that starts after the call; then looked at as often as the caller likes. "Done" is
 said only with a receipt of each target: it has looked at its own pool, and both nodes have
-journalled it. Nothing here hurries the lanes or waits for them: whoever asks, waits.
+journalled it. Lanes that wait after a failure are woken; nothing here waits: whoever asks, does.
 """
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,9 +44,16 @@ class Syncs:
     """All that were begun."""
 
     def __init__(
-        self, source: Source, agenda: Agenda, clock: ClockPort, ports: Mapping[str, Any]
+        self,
+        source: Source,
+        agenda: Agenda,
+        clock: ClockPort,
+        ports: Mapping[str, Any],
+        silent: Callable[[str], bool] = lambda _: False,
     ) -> None:
+        """`silent(target)`: it does not answer now, so that asking it would only take long."""
         self._source, self._agenda, self._clock, self._ports = source, agenda, clock, dict(ports)
+        self._silent = silent
         self._known: dict[str, Sync] = {}
 
     def begin(self, datasets: list[str] | None = None) -> dict[str, str]:
@@ -65,6 +72,7 @@ class Syncs:
             self._known[token] = Sync(wanted, begun)
             while len(self._known) > KEPT:
                 del self._known[next(iter(self._known))]
+            source.wake(wanted)
         for key in keys:
             source.start_tick(key)
         return {"sync": token}
@@ -110,6 +118,8 @@ class Syncs:
                 raise ended.error
         manifests = self._source.manifests
         known.manifests = {key: manifests[key] for key in known.begun if key in manifests}
+        # What failed since the call waits again, and a tick does not wake it.
+        self._source.wake(known.datasets)
         return True
 
     def _lanes_of(self, known: Sync) -> list[LaneState]:
@@ -158,6 +168,8 @@ class Syncs:
         """Let the target confirm; returns what still has to be waited for."""
         source, target = self._source, state.lane.target
         manifests = list((known.manifests or {}).values())
+        if self._silent(target.name):
+            return [f"{target.name} to confirm it"]
         if not all(source.has_told(target.name, manifest) for manifest in manifests):
             return [f"{target.name} to note the tick"]
         receipt = Receipt(

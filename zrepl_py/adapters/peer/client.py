@@ -6,6 +6,7 @@ is not known is Passing(peer-silent), and the caller observes again.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Protocol
 
 from zrepl_py.adapters.flow.squeeze import Squeezer
@@ -96,6 +97,14 @@ class PeerClient:
             limits.queue_seconds,
             limits,
         )
+        # Before each use of this one a PONG must come, and nothing else ever runs on it.
+        signs = replace(limits, connect_seconds=limits.sign_seconds, ping_seconds=0.0)
+        self._signs = LinkPool(
+            lambda: dial(target, hello, clock, signs, limits.silence_seconds)[0],
+            1,
+            limits.sign_seconds,
+            signs,
+        )
 
     @property
     def connections_made(self) -> int:
@@ -106,6 +115,25 @@ class PeerClient:
         """End all connections. Whatever is running ends with Passing(peer-silent)."""
         self._control.close()
         self._streams.close()
+        self._signs.close()
+
+    def seek_sign(self) -> None:
+        """Returns when the target has given a sign of life, on a connection of its own: soon, also
+        where calls and streams wait for a pool. Errors: those of dial.py, within a few seconds."""
+        with self._signs.borrow():
+            return
+
+    def quiet_seconds(self) -> float:
+        """Since something last moved in a stream: a sign may be late behind one that fills a slow
+        link. A call is no such thing: the kernel takes it also when the link is cut."""
+        return self._streams.quiet_seconds()
+
+    def let_go_of_quiet(self) -> None:
+        """After a silence: do not wait for connections that seem to be dead. A living peer is never
+        quiet for so long while it works."""
+        quiet_seconds = 1.5 * self._limits.ping_seconds
+        self._control.let_go(quiet_seconds)
+        self._streams.let_go(quiet_seconds)
 
     def observe_replica(self, lane: Lane) -> ReplicaView:
         """See PeerPort."""

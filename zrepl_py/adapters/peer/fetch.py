@@ -3,7 +3,8 @@
 One connection, made when it is needed, used by one thread. Nothing here retries.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from zrepl_py.adapters.peer.conversation import NEXT, Side
 from zrepl_py.adapters.peer.dial import Target, dial
@@ -14,16 +15,27 @@ from zrepl_py.adapters.peer.link import Link, answer_of
 from zrepl_py.adapters.peer.messages import (
     parse_begin,
     parse_copies,
+    parse_page,
     render_failure,
     render_message,
 )
 from zrepl_py.errors import Corrupt, Passing, Standing, ZrError
-from zrepl_py.model.fetch import Copies, CopyName, Fetch, FetchCopies, FetchStream, FetchVersions
+from zrepl_py.model.fetch import (
+    Copies,
+    CopyName,
+    Fetch,
+    FetchCopies,
+    FetchPage,
+    FetchStream,
+    FetchVersions,
+)
 from zrepl_py.model.history import Snapshot
+from zrepl_py.model.proof import Page, Position
 from zrepl_py.model.wire import Begin, Committed, Hello
 from zrepl_py.ports.clock import ClockPort
 
-FEATURE = "fetch"
+FEATURE, DIGEST_FEATURE = "fetch", "digest"
+NEEDS = {FEATURE: "send copies back", DIGEST_FEATURE: "read its copies to compare them"}
 Count = Callable[[int], None]
 
 
@@ -42,11 +54,17 @@ class Fetcher:
         self._clock = clock
         self._limits = limits or Limits()
         self._link: Link | None = None
+        self._features: frozenset[str] = frozenset()
 
     @property
     def peer(self) -> str:
         """The peer's name."""
         return self._target.pin.node.name
+
+    def sever(self) -> None:
+        """From any thread: end what runs on the connection."""
+        if self._link is not None:
+            self._link.sever()
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -84,19 +102,41 @@ class Fetcher:
             raise
         return committed
 
+    def read_far_page(
+        self, lane: str, guid: int, after: Position, acls: bool, listed: bool
+    ) -> Page:
+        """See ports/proof.py, FarPort."""
+        with self._answer(FetchPage(lane, guid, after, acls, listed), DIGEST_FEATURE) as frame:
+            return parse_page(answer_of(frame, FrameType.COPIES))
+
     def _ask(self, fetch: Fetch) -> Copies:
-        link = self._offer(fetch)
-        try:
-            frame = self._hear(link)
+        with self._answer(fetch) as frame:
             return parse_copies(answer_of(frame, FrameType.COPIES))
+
+    @contextmanager
+    def _answer(self, fetch: Fetch, feature: str = FEATURE) -> Iterator[Frame]:
+        """What the peer says to it; whatever goes wrong with it, the connection goes."""
+        link = self._offer(fetch, feature)
+        try:
+            yield self._hear(link)
         except BaseException:
             self.close()
             raise
 
-    def _offer(self, fetch: Fetch) -> Link:
+    def _offer(self, fetch: Fetch, feature: str = FEATURE) -> Link:
         link = self._dialled()
+        self._check_feature(feature)
         link.offer(FrameType.FETCH, render_message(FrameType.FETCH, fetch))
         return link
+
+    def _check_feature(self, feature: str) -> None:
+        if feature not in self._features:
+            self.close()
+            raise Standing(
+                "peer-version",
+                f"{self.peer} runs a zr that cannot {NEEDS[feature]}.",
+                "Install the same version of zr on both nodes.",
+            )
 
     def _hear(self, link: Link) -> Frame:
         return link.hear(self._limits.call_seconds, self._limits.call_seconds)
@@ -107,14 +147,7 @@ class Fetcher:
             link, theirs = dial(
                 self._target, self._hello, self._clock, limits, limits.stall_seconds
             )
-            self._link = link
-            if FEATURE not in theirs.features:
-                self.close()
-                raise Standing(
-                    "peer-version",
-                    f"{self.peer} runs a zr that cannot send copies back.",
-                    "Install the same version of zr on both nodes.",
-                )
+            self._link, self._features = link, frozenset(theirs.features)
         return self._link
 
     def _give_up(self, link: Link, error: ZrError) -> None:

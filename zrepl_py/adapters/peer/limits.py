@@ -14,6 +14,8 @@ class Limits:
 
     connect_seconds: float = 10.0
     """For TCP, TLS and Hello together, and for a PONG before an idle connection is used again."""
+    sign_seconds: float = 2.0
+    """The same, where nothing but a sign of life is asked for."""
     silence_seconds: float = 60.0
     stall_seconds: float = 1800.0
     ping_seconds: float = 10.0
@@ -27,7 +29,7 @@ class Limits:
     linger_seconds: float = 2.0
     """How long to drain a connection after the last word, so that it is not lost in a reset."""
     idle_seconds: float = 3600.0
-    """A server closes a connection on which nothing was asked for so long."""
+    """A server closes a connection on which nothing was heard for so long, not even a PING."""
     stream_connections: int = 8
     """Streams to one target at once."""
     server_connections: int = 64

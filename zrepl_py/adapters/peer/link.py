@@ -84,6 +84,11 @@ class Link:
                 return frame
         raise Corrupt("protocol", "The peer sends nothing but PINGs.")
 
+    @property
+    def quiet_seconds(self) -> float:
+        """Since something last moved, in either direction."""
+        return self._clock.monotonic() - max(self.heard_at, self.accepted_at)
+
     def ping_if_due(self, ping_seconds: float) -> None:
         """Say that this side is alive, unless something is on its way anyhow."""
         now = self._clock.monotonic()

@@ -13,9 +13,11 @@ from typing import Any, TypeVar
 
 from zrepl_py.adapters.peer.framing import FrameType, check_length, render_frame
 from zrepl_py.core.codec import decode, encode
+from zrepl_py.core.proof_digest import key_of, key_of_line
 from zrepl_py.errors import KINDS, Bug, Corrupt, Refused, Standing, ZrError
-from zrepl_py.model.fetch import Copies, Fetch, FetchCopies, FetchStream
+from zrepl_py.model.fetch import Copies, Fetch, FetchCopies, FetchPage, FetchStream
 from zrepl_py.model.names import check_dataset_name, join_snapshot, parse_epoch
+from zrepl_py.model.proof import Page, Position
 from zrepl_py.model.site import Manifest
 from zrepl_py.model.wire import (
     PROTOCOL,
@@ -37,6 +39,7 @@ T = TypeVar("T")
 _GUID_END = 1 << 64
 _REASON = re.compile(r"[a-z][a-z0-9-]{0,59}\Z")
 _PROPERTY = re.compile(r"[a-z0-9][a-z0-9:._@-]{0,199}\Z")
+_CHAIN = re.compile(r"[0-9a-f]{64}\Z")
 _SENTENCE_CHARACTERS = 4000
 _VALUE_BYTES = 8191
 
@@ -117,8 +120,10 @@ def parse_fetch(payload: memoryview | bytes) -> Fetch:
     fetch: Fetch = parse_message(Fetch, payload)
     if not isinstance(fetch, FetchCopies):
         _check_lane(LaneName(fetch.lane, "any"))
-    if isinstance(fetch, FetchStream):
+    if isinstance(fetch, FetchStream | FetchPage):
         _check_guid(fetch.guid)
+    if isinstance(fetch, FetchPage):
+        _check_position(fetch.after)
     return fetch
 
 
@@ -132,6 +137,18 @@ def parse_copies(payload: memoryview | bytes) -> Copies:
         _check_guid(snapshot.guid)
         _check_version("any", snapshot.name)
     return answer
+
+
+def parse_page(payload: memoryview | bytes) -> Page:
+    """The answer to a FetchPage, looked at."""
+    page: Page = parse_message(Page, payload)
+    _check_position(page.next)
+    counted = (page.entries, page.size_bytes, page.unreadable)
+    if not all(0 <= number < _GUID_END for number in counted):
+        raise Corrupt("protocol", "The peer sent a page with impossible numbers.")
+    for line in page.records:
+        key_of_line(line)
+    return page
 
 
 def parse_end(payload: memoryview | bytes) -> End:
@@ -188,6 +205,12 @@ def _parse_json(payload: memoryview | bytes) -> Any:
 def _check_guid(guid: int, *, zero: bool = False) -> None:
     if not (0 if zero else 1) <= guid < _GUID_END:
         raise Corrupt("protocol", "The peer sent an impossible guid.")
+
+
+def _check_position(position: Position) -> None:
+    key_of(position)
+    if not 0 <= position.done < _GUID_END or not _CHAIN.match(position.chain):
+        raise Corrupt("protocol", "The peer sent an impossible position.")
 
 
 def _check_lane(lane: LaneName) -> None:

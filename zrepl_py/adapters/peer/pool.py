@@ -4,6 +4,7 @@ A connection goes back only after a use that ended well, in a quiet state, and b
 too much (Limits.replace_after_bytes). Anything else closes it.
 """
 
+import math
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -57,6 +58,24 @@ class LinkPool:
             self._closed = True
             idle, self._idle = self._idle, []
             busy = list(self._busy)
+        for link in idle:
+            link.close()
+        for link in busy:
+            link.sever()
+
+    def quiet_seconds(self) -> float:
+        """Since something last moved on a connection that is in use; infinite where none is."""
+        with self._lock:
+            return min((link.quiet_seconds for link in self._busy), default=math.inf)
+
+    def let_go(self, quiet_seconds: float) -> None:
+        """Give up every connection on which nothing moved for so long: after an outage TCP may
+        wait as long again before it tries. What runs on one ends with Passing(peer-silent)."""
+        with self._lock:
+            kept = [link for link in self._idle if link.quiet_seconds <= quiet_seconds]
+            idle = [link for link in self._idle if link not in kept]
+            self._idle = kept
+            busy = [link for link in self._busy if link.quiet_seconds > quiet_seconds]
         for link in idle:
             link.close()
         for link in busy:

@@ -52,6 +52,8 @@ class PeerServer:
         self._lock = threading.Lock()
         self._sessions: dict[Session, threading.Thread] = {}
         self._unproven: set[Session] = set()
+        self._heard: dict[str, float] = {}
+        """Of connections that have ended."""
         self._stopping = False
 
     def start(self) -> None:
@@ -76,6 +78,14 @@ class PeerServer:
         """The port that is listened on."""
         port: int = self._listener.getsockname()[1]
         return port
+
+    def heard(self) -> dict[str, float]:
+        """Node → the monotonic moment at which it was last heard, since the start."""
+        with self._lock:
+            moments = dict(self._heard)
+            for session in self._sessions:
+                _note_heard(moments, session)
+        return moments
 
     def stop(self) -> bool:
         """Sever all connections; running streams are cut and can be resumed. Bounded.
@@ -146,7 +156,14 @@ class PeerServer:
         with self._lock:
             self._sessions.pop(session, None)
             self._unproven.discard(session)
+            _note_heard(self._heard, session)
 
     def _forget_unproven(self, session: Session) -> None:
         with self._lock:
             self._unproven.discard(session)
+
+
+def _note_heard(moments: dict[str, float], session: Session) -> None:
+    if session.heard is not None:
+        node, moment = session.heard
+        moments[node] = max(moment, moments.get(node, moment))

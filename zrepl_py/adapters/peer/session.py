@@ -5,6 +5,7 @@ connection, after the FAILURE frame was read or `linger_seconds` have passed.
 """
 
 import contextlib
+import math
 import socket
 import threading
 from collections.abc import Callable, Mapping
@@ -86,12 +87,19 @@ class Session:
         if self._link is not None:
             self._link.sever()
 
+    @property
+    def heard(self) -> tuple[str, float] | None:
+        """Who the other end is, and the monotonic moment at which it was last heard; None until it
+        has proven it."""
+        return (self._source, self._link.heard_at) if self._link is not None else None
+
     def run(self) -> None:
         """Until the connection ends. Raises only Bug, and what is no ZrError at all."""
         try:
             link = self._greet()
             while not self._severed:
-                frame = link.hear(self._service.limits.idle_seconds)
+                # PINGs count: a source may ask for nothing but signs of life for days.
+                frame = link.hear(math.inf, self._service.limits.idle_seconds)
                 if frame.type is FrameType.CALL:
                     self._answer_call(link, frame)
                 elif frame.type is FrameType.FETCH:

@@ -3,7 +3,7 @@
 Takes the daemon's own words (`zr status --json`, docs/reference/status.md), with nothing added.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from zrepl_py.core.audit.finding import Findings, error, warning
@@ -27,8 +27,11 @@ def judge_uninitialised(path: str) -> Findings:
     return [error("not-initialised", path, sentence, "`zr init`, or restore it from a backup.")]
 
 
-def judge_targets(policies: Sequence[Policy], node: str, peers: Sequence[str]) -> Findings:
-    """Targets that this node cannot reach, and datasets without any."""
+def judge_targets(
+    policies: Sequence[Policy], node: str, peers: Sequence[str], *, keeps: bool = False
+) -> Findings:
+    """Targets that this node cannot reach, and datasets without any. `keeps`: it is a target of
+    others, with a place for their replicas; a policy of its own is then not missed."""
     found: Findings = []
     for policy in (p for p in policies if p.source == node):
         for target in policy.targets:
@@ -51,7 +54,18 @@ def judge_targets(policies: Sequence[Policy], node: str, peers: Sequence[str]) -
                     f'Add targets = ["…"] to {policy.origin}.',
                 )
             )
-    if not policies:
+    if not policies and keeps:
+        found.append(
+            warning(
+                "no-policy",
+                "policies",
+                "There is no policy of the other node here: what arrives is kept until the pool "
+                "is nearly full.",
+                "`zr pair` brings those that the source has then; later ones are copied from its "
+                "/etc/zr/policies, then `zr reload`.",
+            )
+        )
+    elif not policies:
         sentence = "There is no policy: nothing is protected."
         remedy = "Write one: docs/formats/policy.md, or take policies/station.toml."
         found.append(warning("no-policy", "policies", sentence, remedy))
@@ -69,9 +83,76 @@ def judge_status(status: Mapping[str, Any]) -> Findings:
     found: Findings = []
     for group in status["groups"]:
         found += _judge_group(group)
+    targets = status.get("targets", ())
+    away = {target["target"] for target in targets if target["state"] == "silent"}
+    for target in targets:
+        there = [lane for lane in status["lanes"] if lane["target"] == target["target"]]
+        found += _judge_target(target, sum(not lane["in_sync"] for lane in there), len(there))
     for lane in status["lanes"]:
-        found += _judge_lane(lane)
+        found += _judge_lane(lane, away)
+    for replica in status["replicas"]:
+        found += _judge_replica(replica)
     return found
+
+
+def judge_sources(status: Mapping[str, Any], policies: Sequence[Policy], node: str) -> Findings:
+    """Do the nodes whose copies are kept here still send?"""
+    found: Findings = []
+    for source in status.get("sources", ()):
+        name, arrived = source["source"], source["arrived_seconds"]
+        last = "nothing ever arrived" if arrived is None else f"the last arrived {arrived} s ago"
+        if source["state"] == "silent":
+            never = " since this daemon started" if source["heard_at"] is None else ""
+            found.append(
+                error(
+                    "source-silent",
+                    name,
+                    f"{name} has not been heard{never} for {source['silent_seconds']} s: its "
+                    f"copies here grow old, {last}.",
+                    f"Is {name} on, and what does `zr doctor` say there? Does it reach this node? "
+                    "If it is gone for good: docs/runbooks/node-crashed.md",
+                )
+            )
+            continue
+        cadences = [p.every_seconds for p in policies if p.source == name and node in p.targets]
+        if cadences and arrived is not None and arrived > LATE * max(cadences) + LATE_SECONDS:
+            found.append(
+                error(
+                    "nothing-arrives",
+                    name,
+                    f"{name} is heard, but {last}, though every {max(cadences)} s is ordered.",
+                    f"`zr doctor` on {name} says what is in the way.",
+                )
+            )
+    return found
+
+
+def _judge_target(target: Mapping[str, Any], behind: int, lanes: int) -> Findings:
+    if target["state"] != "silent":
+        return []
+    name, why = target["target"], target["error"]["message"] if target["error"] else ""
+    never = " since this daemon started," if target["heard_at"] is None else ""
+    sentence = (
+        f"{name} has not answered{never} for {target['silent_seconds']} s, so nothing goes there; "
+        f"not known to be in sync: {behind} of {lanes} datasets. {why}"
+    )
+    remedy = (
+        f"Is {name} on, does `zr status` answer there, and does it answer a ping from here? Is its "
+        f"address in [peers.{name}] right? docs/runbooks/beta-was-off.md"
+    )
+    return [error("target-silent", name, sentence.rstrip(), remedy)]
+
+
+def _judge_replica(replica: Mapping[str, Any]) -> Findings:
+    refused = replica.get("refused")
+    if not refused:
+        return []
+    name = f"{replica['dataset']} of {replica['source']}"
+    sentence = f"The last stream of {name} was not received: {refused['message']}"
+    remedy = f"docs/reference/errors.md explains `{refused['reason']}`."
+    if refused["kind"] == "Passing":
+        return [warning("replica-waits", name, sentence, remedy)]
+    return [error("replica-refused", name, sentence, remedy)]
 
 
 def _judge_group(group: Mapping[str, Any]) -> Findings:
@@ -104,11 +185,13 @@ def _judge_group(group: Mapping[str, Any]) -> Findings:
     return found
 
 
-def _judge_lane(lane: Mapping[str, Any]) -> Findings:
+def _judge_lane(lane: Mapping[str, Any], away: Collection[str]) -> Findings:
     name = f"{lane['dataset']} → {lane['target']}"
     if lane["conflict"]:
         sentence = f"{name}: the two sides cannot be joined: {lane['conflict']}"
         return [error("lane-conflict", name, sentence, "docs/runbooks/lane-conflict.md")]
+    if lane["target"] in away and lane["error"] and lane["error"]["reason"] == "peer-silent":
+        return []  # said once, of the target
     if lane["error"] and lane["failures"]:
         sentence = f"{name}: {lane['error']['message']} ({lane['failures']} tries failed in a row)"
         remedy = f"docs/reference/errors.md explains `{lane['error']['reason']}`."
