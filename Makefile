@@ -4,7 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 LAB := $(BIN)/python -m tests.lab
+# A virtual environment of root's own is what is meant here: pip need not warn of it.
+export PIP_ROOT_USER_ACTION := ignore
 CYCLES ?= 200
+RUNS ?= 50
 SEEDS ?= 100
 SEED ?= 0
 DAYS ?= 0.25
@@ -23,7 +26,7 @@ UNITS := $(wildcard systemd/*.service)
 COMPLETIONS := bash-completion/completions/zr zsh/site-functions/_zr fish/vendor_completions.d/zr.fish
 
 .PHONY: man install uninstall wheels help demo test check format lint types layers unit lab-build lab-test \
-	soak power-loss differential sim sim-fresh sim-night sim-report mutants clean
+	soak power-loss damage differential bench-versions bench-retention sim sim-fresh sim-night sim-report mutants clean
 
 help:  ## these lines
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -48,7 +51,7 @@ layers: $(STAMP)
 	@$(BIN)/lint-imports > $(VENV)/layers.log || { cat $(VENV)/layers.log; exit 1; }
 
 unit: $(STAMP)
-	@$(BIN)/pytest -q -n 2 -m "not lab" tests
+	@$(BIN)/pytest -q -n 4 -m "not lab" tests
 
 lab-build: $(STAMP)  ## build the lab's kernel, modules and image (cached)
 	@$(LAB) build
@@ -62,9 +65,15 @@ soak: lab-build  ## CYCLES=200 random crashes, cuts and writes; every common sna
 power-loss: lab-build  ## CYCLES=100 power failures at random instants under load
 	@$(BIN)/python -m tests.lab.soak --cycles $(CYCLES) --power-loss --name power
 
+damage: lab-build  ## RUNS=50 blocks ruined beyond redundancy: each must be found and named
+	@$(BIN)/python -m tests.lab.damage_runs --runs $(RUNS)
+
 differential: lab-build  ## the model of ZFS beside the real one: random sequences through both adapters
 	@$(BIN)/python -m tests.differential --sequences 500 --adapter libzfs_core --seed $(SEED)
 	@$(BIN)/python -m tests.differential --sequences 100 --adapter command --seed $(SEED)
+
+bench-versions: lab-build  ## SNAPSHOTS=10000: how long `zr versions` takes on so many, first and again
+	@$(BIN)/python -m tests.lab.bench_versions $(SNAPSHOTS)
 
 sim: $(STAMP)  ## SEED=n: one simulated site, exactly as it was, with its trace; DAYS=2 for a new seed
 	@$(BIN)/python -m tests.simulation --seed $(SEED) --days $(DAYS) --trace
@@ -78,6 +87,9 @@ sim-night: $(STAMP)  ## SEEDS=5000 new seeds on all cores; RESUME=FILE goes on w
 sim-report: $(STAMP)  # a part of `make test`: it reports and records, and never fails it
 	@$(BIN)/python -m tests.simulation --fresh 20 || \
 		echo "New seeds failed (see above). This does not fail the tests: make each a fixed seed."
+
+bench-retention: $(STAMP)  ## judging 100,000 snapshots: time and memory, beside one by one
+	@$(BIN)/python -m tests.bench.retention
 
 mutants: $(STAMP)  ## deliberate bugs, each of which a seed or a test must notice
 	@$(BIN)/python -m tests.simulation.mutants
@@ -108,14 +120,14 @@ install:  ## as root: zr in /opt/zr with its units and users; what runs is resta
 	systemd-tmpfiles --create $(LIBDIR)/tmpfiles.d/zr.conf
 	@sync -f $(PREFIX)/ $(BINDIR) $(LIBDIR) $(SHAREDIR)
 	@test ! -d /run/systemd/system || { systemctl daemon-reload && \
-		systemctl try-restart 'zr-zfs@*' 'zr-receive@*' zr; }
+		systemctl try-restart 'zr-zfs@*' 'zr-receive@*' 'zr-proof@*' zr; }
 	@find $(VERSIONS) -mindepth 1 -maxdepth 1 ! -path "$$(readlink $(PREFIX))" -exec rm -rf {} +
 	@echo "zr is installed in $(PREFIX). Next: zr init"
 
 uninstall:  ## as root: takes zr away; /etc/zr, /var/lib/zr, users, snapshots and replicas stay
 	@test "$$(id -u)" = 0 || { echo "make uninstall must be run as root."; exit 1; }
 	@test ! -d /run/systemd/system || for unit in $$(systemctl list-units --all --plain --no-legend \
-		'zr.service' 'zr-zfs@*' 'zr-receive@*' | cut -d' ' -f1); do \
+		'zr.service' 'zr-zfs@*' 'zr-receive@*' 'zr-proof@*' | cut -d' ' -f1); do \
 		systemctl disable --now "$$unit"; done
 	rm -rf $(PREFIX) $(VERSIONS)
 	rm -f $(SHAREDIR)/man/man8/zr.8 $(addprefix $(SHAREDIR)/,$(COMPLETIONS))

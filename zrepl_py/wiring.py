@@ -21,8 +21,10 @@ from zrepl_py.adapters.peer.dial import Target as Dialled
 from zrepl_py.adapters.peer.fetch import Fetcher
 from zrepl_py.adapters.peer.limits import Limits
 from zrepl_py.adapters.peer.server import PeerServer
+from zrepl_py.adapters.proof.position import PositionFile
 from zrepl_py.adapters.state import NodeState, load_state
 from zrepl_py.adapters.worker import PoolSockets, WorkerZfs
+from zrepl_py.adapters.worker.proofs import WorkerProof
 from zrepl_py.adapters.worker.spawn import Running, start_workers, worker_specs
 from zrepl_py.adapters.zfs.kstat import read_kernel_version
 from zrepl_py.config.node import load_node_config
@@ -38,6 +40,7 @@ from zrepl_py.ports.peer import ReceiverPort, Transfer
 
 STATE_FILE = "state.json"
 JOURNAL_DIRECTORY = "journal"
+PROOFS_DIRECTORY = "proofs"
 JOURNAL_SEGMENTS = 8
 """Of 16 MiB: about two months of minutes of thirty datasets, read whole at every start."""
 
@@ -53,6 +56,9 @@ class Parts:
     log: EventLog
     zfs: WorkerZfs
     journal: FileJournal
+    proof: WorkerProof
+    proofs: FileJournal
+    """A journal of its own for evidence: the other one keeps only some months."""
     kernel: str
     """OpenZFS's version in the kernel, asked once: it cannot change under a live pool."""
     boot: str
@@ -61,6 +67,10 @@ class Parts:
     def ports(self) -> dict[str, Any]:
         """Port's name → adapter, as engine.commands.run wants them."""
         return {"ZfsPort": self.zfs, "JournalPort": self.journal}
+
+    def proof_ports(self) -> dict[str, Any]:
+        """The same, for proofs: their journal is one of its own."""
+        return {"ProofPort": self.proof, "JournalPort": self.proofs, "ClockPort": self.clock}
 
     def tell(self, event: Event, fields: Mapping[str, Any]) -> None:
         """The log, in the form that adapters use."""
@@ -109,9 +119,13 @@ def wire_parts(config_path: str) -> Parts:
     zfs = WorkerZfs(
         _sockets(config), clock=clock, report=lambda event, fields: log.tell(event, **fields)
     )
+    readers = {pool: sockets.proof for pool, sockets in config.workers.items()}
+    proof = WorkerProof(readers, clock, lambda event, fields: log.tell(event, **fields))
+    folder = str(Path(config.state_dir) / PROOFS_DIRECTORY)
+    proofs = FileJournal(folder, clock, keep_segments=JOURNAL_SEGMENTS)
     kernel = zfs.observe_versions()["kernel"]
     boot = secrets.token_hex(8)
-    return Parts(config, policies, state, clock, log, zfs, journal, kernel, boot)
+    return Parts(config, policies, state, clock, log, zfs, journal, proof, proofs, kernel, boot)
 
 
 def _load_state(path: str) -> NodeState | None:
@@ -179,6 +193,18 @@ def wire_client(parts: Parts, pin: Pin, progress: Callable[[Lane, int], None]) -
     )
 
 
+def wire_fetcher(parts: Parts, pin: Pin) -> Fetcher:
+    """The way to this node's own copies on a peer, for proofs: a connection of its own."""
+    endpoint = parts.config.peers[pin.node.name].endpoint
+    dialled = Dialled((endpoint.host, endpoint.port), pin, _identity(parts.config))
+    return Fetcher(dialled, lambda: hello(parts), parts.clock, _limits(parts.config))
+
+
+def wire_position(parts: Parts) -> PositionFile:
+    """Where an interrupted comparison is remembered."""
+    return PositionFile(str(Path(parts.config.state_dir) / "proof-position.json"))
+
+
 def wire_server(
     parts: Parts, receiver: ReceiverPort, pins: list[Pin], copies: CopyPort | None = None
 ) -> PeerServer | None:
@@ -242,7 +268,9 @@ def hello(parts: Parts) -> Hello:
 def _sockets(config: NodeConfig) -> dict[str, PoolSockets]:
     receiving = config.replica_parent.split("/")[0] if config.replica_parent else None
     return {
-        pool: PoolSockets(sockets.zfs, sockets.receive if pool == receiving else None)
+        pool: PoolSockets(
+            sockets.zfs, sockets.receive if pool == receiving else None, sockets.proof
+        )
         for pool, sockets in config.workers.items()
     }
 

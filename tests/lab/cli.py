@@ -122,7 +122,8 @@ def on_node(method: str) -> Action:
 
 def do_build(arguments: argparse.Namespace) -> int:
     built = ensure_built(update=arguments.update)
-    print(f"ready: {built}")
+    versions = built.versions
+    print(f"lab: ready: Linux {versions.kernel}, OpenZFS {versions.zfs}")
     return 0
 
 

@@ -62,7 +62,8 @@ class Site:
     def init(self) -> None:
         """`zr init` on both, then each trusts the other's certificate."""
         for node in self.lab.nodes.values():
-            argv = ["zr", "init", "--no-start", "--name", node.name, "--pool", POOLS[node.name]]
+            argv = ["zr", "init", "--yes", "--no-start", "--name", node.name]
+            argv += ["--pool", POOLS[node.name]]
             argv += ["--listen", f"{ADDRESSES[node.name]}:{PORT}"]
             other = OTHER[node.name]
             argv += ["--peer", f"{other}={ADDRESSES[other]}:{PORT}"]
@@ -128,8 +129,15 @@ class Site:
         return facts
 
     def lane(self, dataset: str) -> dict[str, Any]:
-        """One lane of alpha's status."""
-        return next(lane for lane in self.status()["lanes"] if lane["dataset"] == dataset)
+        """One lane of alpha's status; a daemon that has just started may not know it yet."""
+        deadline = time.monotonic() + 30
+        while True:
+            for lane in self.status()["lanes"]:
+                if lane["dataset"] == dataset:
+                    return dict(lane)
+            if time.monotonic() > deadline:
+                raise LabError(f"alpha's status has no lane of {dataset}")
+            time.sleep(0.2)
 
     def settle(self, timeout_seconds: float = 90) -> None:
         """Snapshot alpha now, and wait until beta has committed all of it."""

@@ -86,7 +86,7 @@ def test_a_peer_with_another_certificate_is_not_talked_to(
     here = site.lab.nodes[node]
     kept = {path: here.get(path) for path in IDENTITY}
     pool = here.pool
-    here.sh(f"rm {' '.join(IDENTITY)}; zr init --name {node} --pool {pool}")
+    here.sh(f"rm {' '.join(IDENTITY)}; zr init --yes --name {node} --pool {pool}")
     restart(site, node)
     try:
         there = versions(site.lab.beta, COPY)

@@ -137,8 +137,8 @@ def roles(seen: dict[str, Any]) -> list[str]:
 
 def test_an_idle_tick_forks_nothing_and_lists_nothing(site: Site) -> None:
     seen = watch(site, 5, [])
-    assert roles(seen["alpha"]) == ["daemon", "warden", "zfs"]
-    assert roles(seen["beta"]) == ["daemon", "receive", "warden", "zfs"]
+    assert roles(seen["alpha"]) == ["daemon", "proof", "warden", "zfs"]
+    assert roles(seen["beta"]) == ["daemon", "proof", "receive", "warden", "zfs"]
     for node in ("alpha", "beta"):
         assert_cheap(seen[node], site.log(node))
     done = calls(seen["alpha"])

@@ -158,7 +158,8 @@ def test_the_receive_worker_has_no_rights(site: Site) -> None:
     found = zr_processes(site.lab.beta).values()
     uids = {what["role"]: what["uid"] for what in found}
     number = {name: int(site.lab.beta.run(["id", "-u", name]).text) for name in ("zr", "zr-recv")}
-    assert uids == {"daemon": number["zr"], "receive": number["zr-recv"], "zfs": 0, "warden": 0}
+    roots = dict.fromkeys(("zfs", "proof", "warden"), 0)
+    assert uids == {"daemon": number["zr"], "receive": number["zr-recv"], **roots}
     for what in found:
         if what["role"] in ("daemon", "receive"):
             assert what["groups"] == []

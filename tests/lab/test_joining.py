@@ -83,8 +83,16 @@ def test_init_says_what_is_wrong_and_does_nothing(site: Site) -> None:
 def test_init_prepares_and_then_has_nothing_to_do(site: Site) -> None:
     alpha, beta = site.lab.alpha, site.lab.beta
     properties = alpha.run(["zfs", "get", "-rHp", "-s", "local,received", "all", "tank"]).text
-    zr(alpha, "init", "--target", "beta")
-    zr(beta, "init", "--replicas", "back/zr", "--json")
+    refused = zr(alpha, "init", "--target", "beta", code=3)
+    assert b"write /etc/zr/zr.toml" in refused.stdout
+    assert b"--yes" in refused.stderr
+    assert alpha.sh("ls /etc/zr", check=False).text.split() == []
+    said = zr(alpha, "init", "--target", "beta", "--yes").stdout.decode()
+    assert "rm /etc/zr/policies/main.toml && zr reload" in said
+    zr(beta, "init", "--replicas", "back/zr", "--json", code=3)
+    zr(beta, "init", "--replicas", "back/zr", "--json", "--yes")
+    wrong = zr(beta, "init", "--target", "alpha", "--yes", code=3)
+    assert b"beta seems to be the target" in wrong.stderr
     for node in (alpha, beta):
         assert "Nothing to do" in zr(node, "init").stdout.decode()
     assert alpha.run(["zfs", "get", "-rHp", "-s", "local,received", "all", "tank"]).text == (
@@ -119,6 +127,12 @@ def test_paired_while_the_daemons_run(site: Site) -> None:
     said = pair(site.lab.beta, site.lab.alpha, wrong=1)
     assert "The daemon has read it" in said
     site.settle()
+    for node in site.lab.nodes.values():
+        assert b"peer-lost" not in zr(node, "events").stdout
+    assert (
+        b"is paired with beta already"
+        in zr(site.lab.alpha, "pair", "beta", code=4, stdin="482739506\n").stderr
+    )
     assert site.status()["unpaired"] == []
     assert common(site.lab.alpha, DATASET, site.lab.beta, COPY)
     policy = site.lab.beta.get("/etc/zr/policies/main.toml")
@@ -137,7 +151,7 @@ def test_pairing_again_changes_nothing(site: Site) -> None:
 def test_a_node_with_a_new_key_is_refused_until_a_person_says_so(site: Site) -> None:
     alpha, beta = site.lab.alpha, site.lab.beta
     count = len(common(alpha, DATASET, beta, COPY))
-    beta.sh("rm /etc/zr/node.key /etc/zr/node.pem; zr init; zr reload")
+    beta.sh("rm /etc/zr/node.key /etc/zr/node.pem; zr init --yes; zr reload")
     assert "Another certificate of beta" in pair(beta, alpha, fails=3)
     pair(beta, alpha, "--replace")
     alpha.sh(f"echo more >>/{DATASET}/a.wav")
@@ -166,9 +180,14 @@ def test_reseed_keeps_the_old_replica_and_begins_anew(site: Site) -> None:
     guid = beta.run(["zfs", "get", "-Ho", "value", "guid", f"{COPY}/old"]).text
     zr(beta, "reseed", "tank/nothing", code=5)
     zr(alpha, "reseed", INNER, code=3)
-    zr(beta, "reseed", DATASET, code=3)  # another replica is below it
-    zr(beta, "reseed", INNER, "--dry-run")
-    facts = json.loads(zr(beta, "reseed", INNER, "--yes", "--json").stdout)
+    zr(beta, "reseed", "--although-healthy", DATASET, code=3)  # another replica is below it
+    site.settle()
+    assert b"Nothing seems wrong" in zr(beta, "reseed", INNER, "--yes", code=3).stderr
+    zr(beta, "reseed", INNER, "--dry-run", "--although-healthy")
+    lane = beta.run(["zfs", "get", "-Ho", "value", "zr:lane", f"{COPY}/old"]).text.strip()
+    words = ("--although-healthy", "--yes", "--json")
+    facts = json.loads(zr(beta, "reseed", lane, *words).stdout)
+    assert facts["replica"] == f"{COPY}/old"
     assert facts["done"]
     assert versions(beta, facts["aside"])[: len(old)] == old
     zr(alpha, "reload")
@@ -183,7 +202,9 @@ def test_reseed_keeps_the_old_replica_and_begins_anew(site: Site) -> None:
 
 def test_reseed_with_all_below(site: Site) -> None:
     alpha, beta = site.lab.alpha, site.lab.beta
-    facts = json.loads(zr(beta, "reseed", COPY, "--recursive", "--yes", "--json").stdout)
+    facts = json.loads(
+        zr(beta, "reseed", COPY, "--recursive", "--although-healthy", "--yes", "--json").stdout
+    )
     assert facts["also"] == [f"{COPY}/old"]
     assert versions(beta, f"{facts['aside']}/old")
     zr(alpha, "reload")
@@ -200,7 +221,7 @@ def test_a_replaced_target_gets_everything_again(site: Site) -> None:
     alpha, beta = site.lab.alpha, site.lab.beta
     site.stop("beta")
     beta.sh("rm -rf /etc/zr /var/lib/zr; zfs rename back/zr back/of-the-old-machine")
-    zr(beta, "init", "--replicas", "back/zr")
+    zr(beta, "init", "--replicas", "back/zr", "--yes")
     site.start("beta")
     assert "Another certificate of beta" in pair(beta, alpha, fails=3)
     pair(beta, alpha, "--replace")
@@ -213,9 +234,9 @@ def test_a_replaced_target_gets_everything_again(site: Site) -> None:
 def test_a_node_that_was_never_paired_can_be_renamed(site: Site) -> None:
     beta = site.lab.beta
     site.stop("beta")
-    beta.sh("rm -rf /etc/zr /var/lib/zr; umask 077; zr init --name debian")
+    beta.sh("rm -rf /etc/zr /var/lib/zr; umask 077; zr init --yes --name debian")
     beta.sh("sed -i 's/debian/gamma/' /etc/zr/zr.toml")
-    assert "call this node gamma" in zr(beta, "init").stdout.decode()
+    assert "call this node gamma" in zr(beta, "init", "--yes").stdout.decode()
     assert "Nothing to do" in zr(beta, "init").stdout.decode()
     assert b"Node gamma" in zr(beta, "init").stdout
     beta.run(["ls", "/etc/zr/peers", "/etc/zr/policies"], user="zr")

@@ -159,5 +159,8 @@ def test_a_promoted_clone_takes_snapshots_and_cursor_with_it(site: Site) -> None
     after = guids(site.lab.beta, copy)
     assert list(after)[: len(before)] == list(before)  # the same replica, not sent anew
     assert len(after) > len(before)
-    assert_equal(site, f"{top}/clone")
-    assert_equal(site, f"{top}/heir")
+    assert_equal(site, f"{top}/clone", copy)
+    replicas = site.status("beta")["replicas"]
+    (heir,) = [r["replica"] for r in replicas if r["dataset"] == f"{top}/heir"]
+    assert heir.startswith(TOP + "tank/y/heir_")  # below its parent's replica
+    assert_equal(site, f"{top}/heir", heir)

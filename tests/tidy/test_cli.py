@@ -16,7 +16,7 @@ COMMANDS = dict(leaves(zr, "zr"))
 WITHOUT_JSON = {"zr daemon", "zr completion", "zr unpair", "zr trust"}
 """The daemon prints events, a completion is a script; the last two say one sentence."""
 PREVIEWED = {"zr init", "zr pair", "zr unpair", "zr reseed", "zr snapshot"}
-PREVIEWED |= {"zr replicate", "zr restore"}
+PREVIEWED |= {"zr replicate", "zr restore", "zr retention apply"}
 """Commands that change something, and can say what they would do."""
 LEVELS = ("error", "warning", "note")
 

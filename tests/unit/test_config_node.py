@@ -51,8 +51,14 @@ def test_everything_that_can_be_said(tmp_path: Path) -> None:
     }
     assert config.link == LinkLimits(8, 10, 30)
     assert config.workers == {
-        "tank": Workers("/run/other/zfs/tank.sock", "/run/other/receive/tank.sock"),
-        "back": Workers("/run/other/zfs/back.sock", "/run/back-receive"),
+        "tank": Workers(
+            "/run/other/zfs/tank.sock",
+            "/run/other/receive/tank.sock",
+            "/run/other/proof/tank.sock",
+        ),
+        "back": Workers(
+            "/run/other/zfs/back.sock", "/run/back-receive", "/run/other/proof/back.sock"
+        ),
     }
 
 

@@ -39,15 +39,18 @@ def pins(tmp_path: Path) -> dict[str, Pin]:
 class End:
     """One node: what it gives, whom it accepts, what it stored."""
 
-    def __init__(self, pin: Pin, refuses: str = "") -> None:
+    def __init__(
+        self, pin: Pin, refuses: str = "", *, sends: bool = True, log: list[str] | None = None
+    ) -> None:
         self.stored: list[Met] = []
-        self.refuses = refuses
-        self.manners = Manners(Card(pin, 7676), self.judge, self.stored.append)
+        self.refuses, self.sends = refuses, sends
+        settle = (lambda: None) if log is None else lambda: log.append(pin.node.name)
+        self.manners = Manners(Card(pin, 7676), self.judge, self.stored.append, settle)
 
     def judge(self, card: Card) -> Mapping[str, str]:
         if self.refuses:
             raise Refused("peer-certificate", self.refuses)
-        return {"main": f"for {card.name}"}
+        return {"main": f"for {card.name}"} if self.sends else {}
 
 
 class Waiting:
@@ -89,13 +92,38 @@ def test_each_knows_the_other_afterwards(pins: dict[str, Pin]) -> None:
     assert beta.stored[0].host == "127.0.0.1"
 
 
+@pytest.mark.parametrize("host", ["alpha", "beta"])
+def test_the_target_s_daemon_reads_it_before_the_source_s(pins: dict[str, Pin], host: str) -> None:
+    """Whichever shows the code: else alpha dials a beta that takes it for a stranger."""
+    log: list[str] = []
+    ends = {name: End(pins[name], sends=name == "alpha", log=log) for name in ("alpha", "beta")}
+    guest = ends["beta" if host == "alpha" else "alpha"]
+    waiting = Waiting(ends[host])
+    visit("127.0.0.1", waiting.port, CODE, guest.manners, CLOCK)
+    waiting.join()
+    assert log == ["beta", "alpha"]
+
+
+def test_a_second_one_on_the_same_node_is_told_of_the_first() -> None:
+    with open_rendezvous("127.0.0.1", 0) as listener, pytest.raises(Standing) as caught:
+        open_rendezvous("127.0.0.1", listener.getsockname()[1])
+    assert "another `zr pair`" in caught.value.message
+    assert "Type that one's code" in caught.value.remedy
+
+
 def test_three_wrong_codes_end_it(pins: dict[str, Pin]) -> None:
     beta, eve = End(pins["beta"]), End(pins["eve"])
     waiting = Waiting(beta)
+    told = []
     for wrong in ("000000000", "111111111", "482739507"):
         with pytest.raises(Refused) as caught:
             visit("127.0.0.1", waiting.port, wrong, eve.manners, CLOCK)
-        assert caught.value.reason == "wrong-code"
+        told.append((caught.value.reason, caught.value.message.partition("shows. ")[2]))
+    assert told == [
+        ("wrong-code", "2 tries are left."),
+        ("wrong-code", "1 try is left."),
+        ("pairing-over", "That was the last try: it is not good any more. Nothing was paired."),
+    ]
     waiting.join()
     assert waiting.error is not None
     assert waiting.error.reason == "pairing-over"

@@ -1,5 +1,6 @@
 """A node's own copies, back from its peer: over real TLS, with the model of ZFS at the far end."""
 
+import json
 import os
 import threading
 from collections.abc import Iterator
@@ -11,14 +12,15 @@ import pytest
 
 from zrepl_py.adapters.peer import PeerServer
 from zrepl_py.adapters.peer.fetch import Fetcher
-from zrepl_py.adapters.peer.messages import parse_copies, parse_fetch
+from zrepl_py.adapters.peer.messages import parse_copies, parse_fetch, parse_page
 from zrepl_py.core.codec import encode
 from zrepl_py.daemon.copies import KeptCopies
 from zrepl_py.engine.receive import Place
 from zrepl_py.errors import Corrupt, Passing, Refused, Standing, ZrError
-from zrepl_py.model.fetch import Copies, CopyName, FetchStream
+from zrepl_py.model.fetch import Copies, CopyName, FetchPage, FetchStream
 from zrepl_py.model.history import Snapshot
 from zrepl_py.model.observation import Kind
+from zrepl_py.model.proof import START, Page, Position
 from zrepl_py.model.wire import Committed
 from zrepl_py.testing.model_zfs import ModelZfs
 from zrepl_py.testing.model_zfs_state import ModelPools
@@ -47,6 +49,13 @@ class Shelf:
         if lane != LANE:
             raise Refused("no-such-copy", "There is none.")
         return (self.snapshot,)
+
+    def read_page(
+        self, source: str, lane: str, guid: int, after: Position, *, acls: bool, listed: bool
+    ) -> Page:
+        self.find_version(source, lane, guid)
+        records = ("e . directory", "e a%20b file") if listed else ()
+        return Page(Position("a%20b", after.done + 1, "f" * 64), True, 2, 7, 0, acls, records)
 
     def find_version(self, source: str, lane: str, guid: int) -> tuple[CopyName, Snapshot]:
         self.observe_versions(source, lane)
@@ -248,3 +257,49 @@ def test_a_copy_comes_as_zfs_sends_it(pools: ModelPools) -> None:
     kept.send_version(ALPHA.uuid, LANE, snapshot.guid, write_end)
     assert len(os.read(read_end, 1 << 16)) > 312
     os.close(read_end)
+
+
+def test_pages_are_asked_for_and_looked_at(tmp_path: Path) -> None:
+    shelf = Shelf()
+    with serving(Site(tmp_path), shelf) as fetcher:
+        page = fetcher.read_far_page(LANE, 7, START, True, True)
+        assert (page.next.path, page.records) == ("a%20b", ("e . directory", "e a%20b file"))
+        assert fetcher.observe_copies() == (shelf.copy,), "on the same connection"
+        with pytest.raises(Standing) as caught:
+            fetcher.read_far_page(LANE, 8, START, True, False)
+        assert caught.value.reason == "snapshot-missing"
+    assert shelf.sources[0] == ALPHA.uuid
+
+
+def test_a_peer_that_cannot_read_its_copies_is_said_to_be_old(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    site.server_hello = replace(site.server_hello, features=("zstd", "fetch"))
+    with serving(site, Shelf()) as fetcher:
+        assert reason(lambda: fetcher.read_far_page(LANE, 7, START, True, True)) == "peer-version"
+        assert fetcher.observe_copies()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"path": "a/../b"},
+        {"path": "a b"},
+        {"done": -1},
+        {"chain": "0" * 63},
+        {"chain": "G" * 64},
+        {"path": "%61"},
+    ],
+)
+def test_positions_that_no_honest_peer_sends(change: dict[str, object]) -> None:
+    fetch = encode(FetchPage(LANE, 7, START, True, False))
+    fetch["after"].update(change)
+    with pytest.raises(Corrupt) as caught:
+        parse_fetch(json.dumps(fetch).encode())
+    assert caught.value.reason == "protocol"
+
+
+@pytest.mark.parametrize("records", [["q a 0"], ["e"], ["c a x 1 2"], [7]])
+def test_records_that_no_honest_peer_sends(records: list[object]) -> None:
+    page = encode(Page(START, True, 0, 0, 0, True)) | {"records": records}
+    with pytest.raises(Corrupt):
+        parse_page(json.dumps(page).encode())

@@ -218,3 +218,20 @@ def test_a_dataset_comes_back_unmounted_and_never_shadows() -> None:
     assert "devices=off" in foreign
     volume = DatasetOrder("tank/v", "s", 1, Kind.VOLUME, False, "tank/w", own)
     assert render_receive_argv(volume) == ["zfs", "receive", "-u", "--", "tank/w@s"]
+
+
+def test_a_replica_with_another_name_is_shown_as_its_source_calls_it() -> None:
+    lane = {"zr:lane": "c1c2c3c4-0000-5000-8000-000000000000"}
+    found = copies(
+        replica("alpha/tank/a", mountpoint="/srv"),
+        Dataset(f"{PARENT}/alpha/tank/a/new_c1c2c3c4", 1, Kind.FILESYSTEM, user_properties=lane),
+        replica("alpha/tank/a/new_c1c2c3c4/below"),
+        replica("alpha/tank/a/other_c1c2c3c4"),
+    )
+    assert {name: copy.mountpoint for name, copy in found.items()} == {
+        "tank/a": "/srv",
+        "tank/a/new": "/srv/new",
+        "tank/a/new/below": "/srv/new/below",
+        "tank/a/other_c1c2c3c4": "/srv/other_c1c2c3c4",
+    }
+    assert found["tank/a/new"].stored == "back/zr/alpha/tank/a/new_c1c2c3c4"

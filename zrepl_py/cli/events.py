@@ -3,7 +3,7 @@ the daemon is down, and under systemd as well as without.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -24,6 +24,7 @@ from zrepl_py.errors import Refused, ZrError
 from zrepl_py.events import Event
 
 LINES = 50
+EXAMPLES = 'Write for example --since 09:15, --since "10 min ago" or --since 2026-11-20T09:15.'
 POLL_SECONDS = 0.5
 Wish = Callable[[dict[str, Any]], bool]
 WORDS = click.Choice(sorted(event.value for event in Event))
@@ -33,8 +34,9 @@ WORDS = click.Choice(sorted(event.value for event in Event))
 @config_option
 @json_option
 @click.option(
-    "--since", metavar="TIME", help='From then on: 09:15, "10 min ago", 2026-11-20T09:15.'
+    "--since", metavar="TIME", help='All from then on: 09:15, "10 min ago", 2026-11-20T09:15.'
 )
+@click.option("--all", "everything", is_flag=True, help="All that were kept, oldest first.")
 @click.option("--follow", "-f", is_flag=True, help="Go on showing new ones, until Ctrl-C.")
 @click.option("--event", "words", multiple=True, type=WORDS, metavar="WORD", help="Only these.")
 @click.option(
@@ -48,12 +50,13 @@ WORDS = click.Choice(sorted(event.value for event in Event))
     "--lines",
     "-n",
     type=click.IntRange(0),
-    help=f"Only the newest so many; default {LINES}, and all with --since.",
+    help=f"Only the newest so many; default {LINES}, but all with --since or --all.",
 )
 def events(
     config: str,
     as_json: bool,
     since: str | None,
+    everything: bool,
     follow: bool,
     words: tuple[str, ...],
     datasets: tuple[str, ...],
@@ -61,7 +64,8 @@ def events(
 ) -> None:
     """The record of what was done: snapshots, transfers, retention, troubles, and who asked.
 
-    Several --event or --dataset add up. Every word is explained in docs/reference/events.md.
+    The newest 50, unless you say --since, --all or --lines; the same with --json. Several --event
+    or --dataset add up. Every word is explained in docs/reference/events.md.
 
     Example: zr events --since "1 h ago" --event lane-failed --event lane-conflict
     """
@@ -69,13 +73,33 @@ def events(
     zone = _zone(node.policy_dir)
     wish = _wish(_since(since, zone), frozenset(words), frozenset(datasets))
     reader = EventReader(str(Path(node.state_dir) / DIRECTORY))
-    most = lines if lines is not None else (None if since else LINES)
-    for event in deque(filter(wish, reader.read()), most):
+    if everything and lines is not None:
+        raise click.UsageError("--all and --lines exclude each other.")
+    most = lines if lines is not None else (None if since or everything else LINES)
+    count, shown = keep_newest(filter(wish, reader.read()), most)
+    if lines is None and count > len(shown):
+        click.echo(
+            f"zr: these are the newest {len(shown)} of {count:,} events; more: --all, "
+            '--lines N, or --since "1 h ago".',
+            err=True,
+        )
+    for event in shown:
         _tell(event, zone, as_json)
     while follow:
         MachineClock().sleep(POLL_SECONDS)
         for event in filter(wish, reader.read()):
             _tell(event, zone, as_json)
+
+
+def keep_newest(
+    events: Iterable[dict[str, Any]], most: int | None
+) -> tuple[int, deque[dict[str, Any]]]:
+    """How many there are, and the last `most` of them; all where that is None."""
+    count, newest = 0, deque[dict[str, Any]](maxlen=most)
+    for event in events:
+        count += 1
+        newest.append(event)
+    return count, newest
 
 
 def _zone(policy_dir: str) -> ZoneInfo:
@@ -90,12 +114,15 @@ def _zone(policy_dir: str) -> ZoneInfo:
 def _since(text: str | None, zone: ZoneInfo) -> float | None:
     if text is None:
         return None
-    wanted = parse_time(text.removeprefix("@"), MachineClock().now(), zone)
+    try:
+        wanted = parse_time(text.removeprefix("@"), MachineClock().now(), zone)
+    except Refused as error:
+        # Its remedies are for FILE@TIME.
+        remedy = EXAMPLES if error.reason == "bad-time" else error.remedy.replace("@", "")
+        raise Refused(error.reason, error.message, remedy) from None
     if not isinstance(wanted, Instant):
         raise Refused(
-            "bad-time",
-            f"{text!r} is not a moment from which on events can be shown.",
-            'Write one like 09:15, "10 min ago" or 2026-11-20T09:15.',
+            "bad-time", f"{text!r} is not a moment from which on events can be shown.", EXAMPLES
         )
     return wanted.at
 

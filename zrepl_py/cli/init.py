@@ -12,6 +12,7 @@ import click
 
 from zrepl_py.adapters.control import CONTROL_SOCKET
 from zrepl_py.adapters.host.prepare import check_zfs
+from zrepl_py.cli.init_checks import check_asked, check_direction, check_pools, render_undo
 from zrepl_py.cli.init_steps import Setup, plan_setup, read_node
 from zrepl_py.cli.options import config_option, dry_run_option, json_option
 from zrepl_py.cli.pair_keep import reload_daemon
@@ -51,8 +52,8 @@ def init(
 ) -> None:
     """Prepare this node: users, configuration, key, replica parent, first policy, service.
 
-    It shows what is missing, asks on a terminal, and does it. Existing datasets and files stay as
-    they are; run again, it does what is still missing.
+    It shows what is missing, asks, and does it; without a terminal only with --yes. Existing
+    datasets and files stay as they are; run again, it does what is still missing.
 
     Example: zr init --target beta
     """
@@ -62,13 +63,14 @@ def init(
     given = Given(name, pools, replicas, listen, parse_peers(peers))
     node, text = settle_config(config, given, imported)
     check_pools(node, imported)
-    if target is not None and target == node.name:
-        raise click.UsageError(f"--target {target}: that is this node itself")
+    if target is not None:
+        check_direction(node, target, both=replicas is not None)
     setup = plan_setup(config, node, text, target, start=not no_start)
     if not as_json:
         show(setup, details=dry_run)
-    asked = sys.stdin.isatty() and not (yes or as_json or dry_run)
-    if asked and setup.steps and not click.confirm("\nDo this?", default=True):
+    asks = bool(setup.steps) and not (yes or dry_run)
+    check_asked(asks=asks, terminal=sys.stdin.isatty() and not as_json)
+    if asks and not click.confirm("\nDo this?", default=True):
         click.echo("Nothing was done.")
         return
     if not dry_run:
@@ -77,7 +79,7 @@ def init(
             step.perform()
         if running and setup.steps:
             setup.notes.append(reload_daemon(node))
-    tell_result(node, setup, done=not dry_run, as_json=as_json)
+    tell_result(config, node, setup, done=not dry_run, as_json=as_json)
 
 
 class Given:
@@ -152,17 +154,6 @@ def choose_pool(imported: tuple[str, ...]) -> tuple[str, ...]:
     return imported
 
 
-def check_pools(node: NodeConfig, imported: tuple[str, ...]) -> None:
-    """Standing(pool-missing)."""
-    missing = [pool for pool in node.pools if pool not in imported]
-    if missing:
-        raise Standing(
-            "pool-missing",
-            f"No pool {missing[0]!r} is imported here; there are: {', '.join(imported) or 'none'}.",
-            f"Run: zpool import {missing[0]}",
-        )
-
-
 def parse_peers(words: tuple[str, ...]) -> dict[str, str]:
     """`NAME=ADDRESS:PORT` → name → address. click.UsageError."""
     peers = {}
@@ -184,7 +175,7 @@ def show(setup: Setup, *, details: bool) -> None:
             click.echo(f"      {line}".rstrip())
 
 
-def tell_result(node: NodeConfig, setup: Setup, *, done: bool, as_json: bool) -> None:
+def tell_result(config: str, node: NodeConfig, setup: Setup, *, done: bool, as_json: bool) -> None:
     """What is true now, and what comes next."""
     me = read_node(node)
     if as_json:
@@ -204,6 +195,8 @@ def tell_result(node: NodeConfig, setup: Setup, *, done: bool, as_json: bool) ->
         paired = [name for name, peer in node.peers.items() if Path(peer.certificate).exists()]
         rest = f"paired with {', '.join(paired)}." if paired else "not paired yet: zr pair"
         click.echo(f"Node {me.name} is {me.uuid}; {rest}")
+        if setup.steps:
+            click.echo(render_undo(node, config, setup.policy, new_parent=setup.new_parent))
 
 
 def _shown(value: object) -> str:

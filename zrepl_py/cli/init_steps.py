@@ -42,6 +42,10 @@ class Setup:
     steps: list[Step] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     """What a person should know, or do by hand."""
+    policy: str | None = None
+    """The file of the starting policy, where a step writes it."""
+    new_parent: bool = False
+    """A step makes the replica parent."""
 
     def add(self, steps: list[Step], notes: list[str]) -> None:
         """Take in what one plan found."""
@@ -67,9 +71,13 @@ def plan_setup(
     setup.steps += plan_ownership([node.state_dir, node.key], written=bool(identity))
     setup.steps += plan_run_directory(node.run_dir)
     if node.replica_parent:
-        setup.steps += plan_replica_parent(node.replica_parent)
+        steps = plan_replica_parent(node.replica_parent)
+        setup.new_parent = any(step.what.startswith("run: zfs create ") for step in steps)
+        setup.steps += steps
     if target is not None:
-        setup.add(*_plan_policy(node, target))
+        steps, notes = _plan_policy(node, target)
+        setup.policy = policy_path(node) if steps else None
+        setup.add(steps, notes)
     if start:
         setup.add(*plan_units(units_of(node.pools, node.replica_parent)))
     return setup
@@ -129,11 +137,16 @@ def _plan_policy(node: NodeConfig, target: str) -> tuple[list[Step], list[str]]:
     if own:
         names = ", ".join(policy.name for policy in own)
         return [], [f"policies of {node.name} are there ({names}), but none has {target} as target"]
-    path = str(Path(node.policy_dir) / f"{POLICY_NAME}.toml")
+    path = policy_path(node)
     zone = observe_local_zone().key
     text = render_policy(node.name, target, node.pools, observe_found(node), zone)
     write = _writer(path, text)
     return [Step(f"write {path}: every dataset of {', '.join(node.pools)}", write, text)], []
+
+
+def policy_path(node: NodeConfig) -> str:
+    """Of the starting policy."""
+    return str(Path(node.policy_dir) / f"{POLICY_NAME}.toml")
 
 
 def _writer(path: str, text: str) -> Callable[[], None]:

@@ -9,28 +9,17 @@ from typing import Any
 import click
 
 from zrepl_py.adapters.clock import MachineClock
-from zrepl_py.adapters.pairing.card import Card
 from zrepl_py.adapters.pairing.code import make_code, parse_code, render_code
-from zrepl_py.adapters.pairing.meeting import Manners, Met
+from zrepl_py.adapters.pairing.meeting import Met
 from zrepl_py.adapters.pairing.rendezvous import TRIES, open_rendezvous, visit, wait_for_guest
 from zrepl_py.adapters.peer.certificates import Pin, parse_pin
 from zrepl_py.cli.options import config_option, dry_run_option, json_option
-from zrepl_py.cli.pair_keep import (
-    ensure_peer,
-    judge_pin,
-    pin_path,
-    policies_for,
-    reload_daemon,
-    store_pin,
-    take_policies,
-)
+from zrepl_py.cli.pair_desk import PORT, Desk, paired_with
 from zrepl_py.config.node import load_node_config
-from zrepl_py.config.policies import load_policies
 from zrepl_py.config.values import parse_endpoint
-from zrepl_py.errors import Refused, Standing
-from zrepl_py.model.config import Endpoint, NodeConfig
+from zrepl_py.errors import Passing, Refused, Standing
+from zrepl_py.model.config import NodeConfig
 
-PORT = 7676
 FORMAT = 1
 
 
@@ -87,50 +76,6 @@ class Speaker:
         sys.stdout.flush()
 
 
-class Desk:
-    """What this node decides and writes while it is paired."""
-
-    def __init__(
-        self, config: str, node: NodeConfig, mine: Pin, *, replace: bool, dialled: str | None
-    ) -> None:
-        self.config, self.node, self.mine = config, node, mine
-        self._replace, self._dialled = replace, dialled
-        self.done: list[str] = []
-        """Sentences: what was written."""
-
-    @property
-    def manners(self) -> Manners:
-        """How this node takes part."""
-        port = self.node.listen.port if self.node.listen else None
-        return Manners(Card(self.mine, port), self.judge, self.store)
-
-    def judge(self, card: Card) -> dict[str, str]:
-        """Refused(same-node, peer-certificate); returns the policies that the other one needs."""
-        if card.pin.node.uuid == self.mine.node.uuid or card.name == self.mine.node.name:
-            raise Refused(
-                "same-node",
-                f"Both nodes are called {card.name!r}, or are the same one.",
-                "Change `name` in zr.toml of the new one, run `zr init` there, and pair again.",
-            )
-        judge_pin(self.config, self.node, card.pin, replace=self._replace)
-        return policies_for(self.node, card.name)
-
-    def store(self, met: Met) -> None:
-        """Write what must be kept. Twice is no error."""
-        name, say = met.card.name, self.done.append
-        if store_pin(self.config, self.node, met.card.pin):
-            say(f"wrote {pin_path(self.config, self.node, name)}")
-        where = str(Endpoint(self._dialled or met.host, met.card.port or PORT))
-        if ensure_peer(self.config, name, where):
-            say(f"added [peers.{name}] at {where} to {self.config}")
-        elif (known := str(self.node.peers[name].endpoint)) != where:
-            say(f"{self.config} says that {name} is at {known}, not {where}: correct what is wrong")
-        self.done += take_policies(self.node, name, met.policies)
-        own = [p for p in load_policies(self.node.policy_dir) if p.source == self.node.name]
-        if own and not any(name in policy.targets for policy in own):
-            say(f"no policy of {self.node.name} has {name} as a target: nothing is sent there yet")
-
-
 def read_own_pin(node: NodeConfig) -> Pin:
     """This node's own certificate. Standing(not-initialised)."""
     try:
@@ -161,11 +106,13 @@ def _show(desk: Desk, port: int, say: Speaker) -> Met:
     code, name = make_code(), desk.node.name
     with open_rendezvous(host, port) as listener:
         shown = name if host in ("0.0.0.0", "::") else host
+        known = paired_with(desk.node)
+        again = f"This node is paired with {', '.join(known)} already. " if known else ""
         suffix = "" if port == PORT + 1 else f" --port {port}"
         say.line(
             f"This is {name}. On the other node, type:\n\n    zr pair {shown}{suffix}\n\n"
             f"and there this code:\n\n    {render_code(code)}\n\n"
-            f"It is good for ten minutes and {TRIES} tries. Waiting …",
+            f"It is good for ten minutes and {TRIES} tries. {again}Waiting …",
             code=render_code(code),
             node=name,
             port=port,
@@ -176,15 +123,29 @@ def _show(desk: Desk, port: int, say: Speaker) -> Met:
 
 
 def _type(desk: Desk, where: tuple[str, int]) -> Met:
-    left = TRIES
     while True:
-        code, left = _ask_code(where[0]), left - 1
+        code = _ask_code(where[0])
         try:
             return visit(*where, code, desk.manners, MachineClock())
         except Refused as error:
-            if error.reason != "wrong-code" or not left or not sys.stdin.isatty():
+            if error.reason != "wrong-code" or not sys.stdin.isatty():
                 raise
             click.echo(f"zr: {error}", err=True)
+        except Passing as error:
+            raise explain_silence(desk, where[0], error) from None
+
+
+def explain_silence(desk: Desk, host: str, error: Passing) -> Passing:
+    """Where the two are paired already, that is what matters."""
+    for name in paired_with(desk.node):
+        if host in (name, desk.node.peers[name].endpoint.host):
+            return Passing(
+                error.reason,
+                f"This node is paired with {name} already, and no `zr pair` waits there now.",
+                f"There is nothing to do: zr status. To pair anew, start `zr pair` on {name} "
+                "first, and type the code that it shows then.",
+            )
+    return error
 
 
 def _ask_code(host: str) -> str:
@@ -199,19 +160,22 @@ def _ask_code(host: str) -> str:
 
 def _finish(desk: Desk, met: Met, say: Speaker) -> None:
     pin = met.card.pin
-    said = reload_daemon(desk.node)
+    if desk.trouble is not None:
+        desk.said = f"The daemon could not read it yet: {desk.trouble.message}"
     say.line(
         "\n".join(
             [
                 f"Paired with {met.card.name} ({pin.node.uuid}), known by its certificate:",
                 f"  {pin.fingerprint}",
                 *desk.done,
-                said,
+                desk.said,
             ]
         ),
         paired=met.card.name,
         uuid=pin.node.uuid,
         fingerprint=pin.fingerprint,
         done=desk.done,
-        daemon=said,
+        daemon=desk.said,
     )
+    if desk.trouble is not None:
+        raise desk.trouble

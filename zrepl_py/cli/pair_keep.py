@@ -151,10 +151,10 @@ def _take_policy(node: NodeConfig, source: str, text: str) -> str:
     return f"Took the policy {policy.name} over from {source}: {path}"
 
 
-def reload_daemon(node: NodeConfig) -> str:
+def reload_daemon(node: NodeConfig, timeout_seconds: float = RELOAD_SECONDS) -> str:
     """Let a running daemon read its configuration again; returns what to tell the person."""
     try:
-        call(Path(node.run_dir) / CONTROL_SOCKET, "reload", RELOAD_SECONDS)
+        call(Path(node.run_dir) / CONTROL_SOCKET, "reload", timeout_seconds)
     except Standing as error:
         if error.reason != "daemon-silent":
             raise

@@ -7,7 +7,6 @@ renamed to where zr does not look, with all its snapshots, and stays until a per
 import json
 import os
 import sys
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import click
@@ -15,43 +14,38 @@ import click
 from zrepl_py.adapters.clock import MachineClock
 from zrepl_py.adapters.host.steps import Step, command_step, run_command
 from zrepl_py.cli.options import config_option, dry_run_option, json_option
+from zrepl_py.cli.reseed_find import Found, find_replica
 from zrepl_py.config.node import load_node_config
 from zrepl_py.errors import Refused, Standing
 from zrepl_py.model.config import NodeConfig
-from zrepl_py.model.properties import LANE_PROPERTY
 
 FORMAT = 1
 ASIDE = "rescue"
 """The component below the replica parent; no peer may have this name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A replica of this node, as ZFS shows it."""
-
-    name: str
-    source: str
-    """The node whose dataset it copies, by its name here."""
-    below: tuple[str, ...]
-    """Replicas below it, which a rename takes along."""
-    used_bytes: int
-    free_bytes: int
-    snapshots: int
-
-
 @click.command()
 @config_option
 @click.option("--recursive", is_flag=True, help="Also put aside the replicas below it.")
+@click.option(
+    "--although-healthy", is_flag=True, help="Also one with which nothing seems to be wrong."
+)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @dry_run_option
 @json_option
 @click.argument("dataset")
 def reseed(
-    config: str, recursive: bool, yes: bool, dry_run: bool, as_json: bool, dataset: str
+    config: str,
+    recursive: bool,
+    although_healthy: bool,
+    yes: bool,
+    dry_run: bool,
+    as_json: bool,
+    dataset: str,
 ) -> None:
     """Put the replica of DATASET aside and let a new one be sent whole. Destroys nothing.
 
-    DATASET is the source's name, as `zr status` shows it, or the replica's own.
+    DATASET is the source's name, as `zr status` shows it, the replica's own, or its lane.
 
     Example: zr reseed tank/audio
     """
@@ -60,6 +54,13 @@ def reseed(
     node = load_node_config(config)
     parent = check_target(node)
     found = find_replica(node, parent, dataset)
+    if found.healthy and not although_healthy:
+        raise Refused(
+            "replica-healthy",
+            f"{found.healthy} Nothing was done.",
+            "A restore needs no reseed. If it shall be sent whole again all the same, for what "
+            "only you know, say --although-healthy.",
+        )
     if found.below and not recursive:
         raise Refused(
             "has-children",
@@ -103,51 +104,6 @@ def check_target(node: NodeConfig) -> str:
             "Give that node another name in zr.toml, and pair again.",
         )
     return node.replica_parent
-
-
-def find_replica(node: NodeConfig, parent: str, dataset: str) -> Found:
-    """Errors: Standing(dataset-missing), Refused(ambiguous, not-a-replica)."""
-    seen = observe_replicas(parent)
-    names = {f"{parent}/{peer}/{dataset}": peer for peer in node.peers}
-    for peer in node.peers:
-        if dataset.startswith(f"{parent}/{peer}/"):
-            names[dataset] = peer
-    there = [name for name in names if name in seen]
-    if len(there) > 1:
-        raise Refused(
-            "ambiguous", f"There are several: {', '.join(there)}.", "Say the replica's whole name."
-        )
-    if not there:
-        raise Standing(
-            "dataset-missing",
-            f"No replica of {dataset} is below {parent}.",
-            f"Look at `zr status` here, and at: zfs list -r {parent}",
-        )
-    (name,) = there
-    if not seen[name]:
-        raise Refused(
-            "not-a-replica",
-            f"{name} is no replica of its own: it only holds others.",
-            "Name the replica itself.",
-        )
-    below = tuple(other for other in seen if other.startswith(name + "/") and seen[other])
-    used, free, count = observe_size(name)
-    return Found(name, names[name], below, used, free, count)
-
-
-def observe_replicas(parent: str) -> dict[str, bool]:
-    """Every dataset below the parent → whether it is a replica itself."""
-    argv = ["zfs", "get", "-H", "-r", "-t", "filesystem,volume", "-o", "name,value,source"]
-    lines = run_command([*argv, LANE_PROPERTY, parent]).stdout.splitlines()
-    rows = [line.split("\t") for line in lines]
-    return {name: value != "-" and source == "local" for name, value, source in rows}
-
-
-def observe_size(name: str) -> tuple[int, int, int]:
-    """Used bytes, free bytes of its pool as ZFS would give them, number of snapshots."""
-    shown = run_command(["zfs", "get", "-Hp", "-o", "value", "used,available", name]).stdout.split()
-    listed = run_command(["zfs", "list", "-H", "-o", "name", "-t", "snapshot", "-d", "1", name])
-    return int(shown[0]), int(shown[1]), len(listed.stdout.splitlines())
 
 
 def plan_aside(parent: str, name: str, aside: str) -> list[Step]:

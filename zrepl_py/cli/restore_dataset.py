@@ -120,6 +120,7 @@ def restore_dataset(
             done=not dry_run,
             left_out=tuple((name, "a dataset of its own") for name in meant.below),
             advice="" if dry_run or as_json else _advice(order),
+            policy=look.policy_name_of(target),
         ),
         as_json=as_json,
     )

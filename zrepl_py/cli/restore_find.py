@@ -79,10 +79,22 @@ class Looking:
     observe_history: Callable[[str], History]
     stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     """Closes what was opened."""
+    node: str | None = None
+    """This node's name; None where zr.toml does not say it."""
 
     def hold(self, origin: Origin) -> Origin:
         """Open once, closed with `stack`."""
         return self.stack.enter_context(HeldOrigin(origin))
+
+    def policy_of(self, dataset: str) -> Policy | None:
+        """This node's policy that selects the dataset, if it exists."""
+        own = (p for p in self.policies or () if self.node in (None, p.source))
+        return next((p for p in own if is_selected(p.selection, dataset)), None)
+
+    def policy_name_of(self, dataset: str) -> str:
+        """Its name, or empty."""
+        policy = self.policy_of(dataset)
+        return policy.name if policy else ""
 
     def zone(self, dataset: str) -> ZoneInfo:
         """The zone of the dataset's policy, else the one that all share, else the machine's."""

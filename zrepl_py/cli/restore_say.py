@@ -66,6 +66,8 @@ class Answer:
     left_out: Sequence[tuple[str, str]] = ()
     """(path, why)"""
     advice: str = ""
+    policy: str = ""
+    """Of a dataset: the policy of this node under which it falls from now on."""
 
 
 def tell(answer: Answer, *, as_json: bool) -> None:
@@ -88,7 +90,7 @@ def tell(answer: Answer, *, as_json: bool) -> None:
         kept = printable(answer.kept)
         word = "is now" if answer.done else "would be kept as"
         click.echo(f"What was there {word} {kept}.", err=to_output)
-    for note in (*_notes(answer), answer.advice):
+    for note in (*_notes(answer), _falls_under(answer), answer.advice):
         if note:
             click.echo(f"Note: {note}", err=True)
 
@@ -112,6 +114,17 @@ def _notes(answer: Answer) -> Iterator[str]:
             f"the clock stepped back around then; {answer.chosen.doubt} was taken later, though "
             "its time is earlier. Give its name instead of a time to see that one."
         )
+
+
+def _falls_under(answer: Answer) -> str:
+    if not answer.policy:
+        return ""
+    verb = "falls" if answer.done else "would fall"
+    return (
+        f"{answer.path} {verb} under the policy {answer.policy}: it is snapshotted and sent like "
+        f"all that it selects, until you destroy it. If that is not meant, add it to `exclude` "
+        f"there and run zr reload (zr policy explain {answer.path})."
+    )
 
 
 def _some(paths: list[str], count: int) -> str:
@@ -143,6 +156,7 @@ def _render_json(answer: Answer) -> dict[str, Any]:
             {"path": path, "kind": loss.kind, "what": loss.words} for path, loss in answer.examples
         ],
         "left_out": [{"path": path, "why": why} for path, why in answer.left_out],
+        "policy": answer.policy or None,
     }
 
 

@@ -23,6 +23,7 @@ from zrepl_py.adapters.host.snapdir import (
 )
 from zrepl_py.adapters.host.treewalk import Branch, Components, walk_branch
 from zrepl_py.cli.restore_find import Found, Looking, find_in_copy, find_in_mounted, render_paths
+from zrepl_py.cli.restore_missing import explain_missing, explain_missing_in_copy
 from zrepl_py.core.copies import Copy, find_copies, find_likely_copies, old_path
 from zrepl_py.core.restoring import is_bare
 from zrepl_py.core.times import parse_time
@@ -55,7 +56,7 @@ def find(words: str, look: Looking) -> Found:
 def _nowhere(words: str, error: ZrError, look: Looking) -> ZrError:
     """What to say where nothing was found anywhere: mostly what the first place said."""
     if error.reason != "not-on-zfs":
-        return error
+        return explain_missing(words, look, error)
     if is_bare(words):
         return Refused(
             "no-such-file",
@@ -70,7 +71,7 @@ def _nowhere(words: str, error: ZrError, look: Looking) -> ZrError:
             f"The replicas were mounted at {render_paths(known[:_MOST])}. Give the whole path, or "
             "write DATASET/PATH, such as tank/audio/interview.wav.",
         )
-    return error
+    return explain_missing(words, look, error)
 
 
 def _find_elsewhere(words: str, look: Looking) -> Found | None:
@@ -97,7 +98,11 @@ def _find_elsewhere(words: str, look: Looking) -> Found | None:
     match = matches[0]
     if isinstance(match, Place):
         return find_in_mounted(match.path, look)
-    return find_in_copy(*match, look)
+    copy, inside = match
+    try:
+        return find_in_copy(copy, inside, look)
+    except Refused as error:
+        raise explain_missing_in_copy(copy, inside, look, error) from None
 
 
 def _find_likely(words: str, copies: tuple[Copy, ...], look: Looking) -> Found | None:

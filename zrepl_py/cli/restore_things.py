@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import click
 
 from zrepl_py.adapters.host.destination import Destination, find_destination
+from zrepl_py.adapters.host.leftovers import find_leftovers
 from zrepl_py.adapters.host.mounts import find_below, observe_mounts
 from zrepl_py.adapters.host.renaming import refuse_mounted
 from zrepl_py.adapters.host.restore import Order, Restored, perform_output, perform_restore
@@ -19,6 +20,7 @@ from zrepl_py.adapters.host.restoretree import (
     perform_tree,
 )
 from zrepl_py.adapters.host.snapdir import open_old_file
+from zrepl_py.adapters.host.staging import LOG_SUFFIX
 from zrepl_py.adapters.host.survey import Survey, survey_tree
 from zrepl_py.adapters.host.treecopy import TreeDone
 from zrepl_py.cli.restore_find import Found, Looking
@@ -52,10 +54,12 @@ def restore_found(found: Found, look: Looking, wish: Wish) -> None:
     """Restore it to its place and say so. Errors: those of the adapters; Standing(no-rights) or
     Corrupt(io-error) after a tree of which something could not be read."""
     destination = _find_place(found, wish)
+    order = TreeOrder(found.branches, destination, int(look.now), wish.privileged)
+    _say_what_was_left(destination.folder, order.staging_name)
     if stat.S_ISREG(found.stat.st_mode):
         _restore_file(found, look, wish, destination)
     elif stat.S_ISDIR(found.stat.st_mode):
-        _restore_tree(found, look, wish, destination)
+        _restore_tree(found, look, wish, order)
     else:
         order = TreeOrder(found.branches[:1], destination, int(look.now), wish.privileged)
         done = TreeRestored(destination.path, TreeDone())
@@ -104,12 +108,11 @@ def _restore_file(found: Found, look: Looking, wish: Wish, destination: Destinat
     tell(_answer_file(found, wish, done), as_json=wish.as_json)
 
 
-def _restore_tree(found: Found, look: Looking, wish: Wish, destination: Destination) -> None:
-    order = TreeOrder(found.branches, destination, int(look.now), wish.privileged)
+def _restore_tree(found: Found, look: Looking, wish: Wish, order: TreeOrder) -> None:
     survey = survey_tree(order.branches)
     check_room(order, survey)
     if wish.dry_run:
-        answer = _answer_survey(found, destination, look, survey)
+        answer = _answer_survey(found, order.destination, look, survey)
         tell(answer, as_json=wish.as_json)
         return
     try:
@@ -121,6 +124,18 @@ def _restore_tree(found: Found, look: Looking, wish: Wish, destination: Destinat
         raise
     tell(_answer_tree(found, wish, done), as_json=wish.as_json)
     _raise_for_left_out(done)
+
+
+def _say_what_was_left(folder: str, besides: str) -> None:
+    """Of earlier restores to this directory that were ended by force."""
+    for one in find_leftovers(folder, besides):
+        path = printable(one.path)
+        if one.is_tree:
+            words = "is what an earlier restore brought so far; the same command goes on from there"
+            remove = f"rm -r {path} {path}{LOG_SUFFIX}"
+        else:
+            words, remove = "is left from a restore that was killed", f"rm {path}"
+        click.echo(f"zr: {path} {words}. If you do not want it: {remove}", err=True)
 
 
 def _say_what_stays(order: TreeOrder) -> None:
@@ -148,16 +163,9 @@ def _raise_for_left_out(restored: TreeRestored) -> None:
 
 
 def _answer_file(found: Found, wish: Wish, done: Restored) -> Answer:
-    return Answer(
-        kind="file",
-        path=done.path,
-        dataset=found.dataset,
-        node=found.node,
-        chosen=found.chosen,
-        zone=found.zone,
-        peer=found.peer,
-        size_bytes=done.size_bytes,
-        amount=f"{done.size_bytes:,} bytes",
+    answer = _answer("file", found, done.path, done.size_bytes, f"{done.size_bytes:,} bytes")
+    return replace(
+        answer,
         proof=f"sha256 {done.sha256}",
         done=not wish.dry_run,
         sha256=done.sha256,
@@ -168,16 +176,9 @@ def _answer_file(found: Found, wish: Wish, done: Restored) -> Answer:
 
 
 def _answer_node(found: Found, wish: Wish, restored: TreeRestored) -> Answer:
-    return Answer(
-        kind="other",
-        path=restored.path,
-        dataset=found.dataset,
-        node=found.node,
-        chosen=found.chosen,
-        zone=found.zone,
-        peer=found.peer,
-        size_bytes=0,
-        amount="a link" if stat.S_ISLNK(found.stat.st_mode) else "a special file",
+    amount = "a link" if stat.S_ISLNK(found.stat.st_mode) else "a special file"
+    return replace(
+        _answer("other", found, restored.path, 0, amount),
         done=not wish.dry_run,
         kept=restored.kept,
         examples=[("", loss) for _, loss in restored.done.examples],
@@ -229,8 +230,14 @@ def _answer_survey(found: Found, destination: Destination, look: Looking, survey
 
 
 def _tree(found: Found, path: str, size: int, amount: str) -> Answer:
+    left_out = tuple((part.path, part.why) for part in found.left_out)
+    return replace(_answer("directory", found, path, size, amount), left_out=left_out)
+
+
+def _answer(kind: str, found: Found, path: str, size: int, amount: str) -> Answer:
+    """What is said of whatever was found."""
     return Answer(
-        kind="directory",
+        kind=kind,
         path=path,
         dataset=found.dataset,
         node=found.node,
@@ -239,7 +246,6 @@ def _tree(found: Found, path: str, size: int, amount: str) -> Answer:
         peer=found.peer,
         size_bytes=size,
         amount=amount,
-        left_out=tuple((part.path, part.why) for part in found.left_out),
     )
 
 

@@ -11,7 +11,7 @@ earlier time; Chosen.doubt then names it, and nothing is hidden.
 that can be trusted; they are only ever chosen by their name.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
@@ -20,6 +20,7 @@ from zrepl_py.errors import Refused
 from zrepl_py.model.names import TickName, parse_tick
 
 _Order = tuple[int, int, int, str]
+_ONE_BY_ONE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,33 @@ def choose_companion(
         return None
     _, at, name = max(before)
     return Chosen(name, at)
+
+
+def find_last_having(
+    names: Iterable[str],
+    has: Callable[[str], bool],
+    createtxg: Mapping[str, int] | None = None,
+) -> Chosen | None:
+    """The newest snapshot of zr for which `has(name)` holds, or None where none was found.
+
+    The newest ones are asked one by one. Of many older ones a few: what was there for a while, and
+    then no more, is found exactly; what was there only between two that are asked is not found.
+    """
+    ordered = sorted(_own(names, createtxg or {}), key=lambda s: s.order, reverse=True)
+    absent, step = -1, 1
+    while absent + step < len(ordered):
+        place = absent + step
+        if has(ordered[place].name):
+            break
+        absent, step = place, step if place < _ONE_BY_ONE else step * 2
+    else:
+        place = len(ordered) - 1
+        if place <= absent or not has(ordered[place].name):
+            return None
+    while place - absent > 1:
+        middle = (place + absent) // 2
+        place, absent = (middle, absent) if has(ordered[middle].name) else (place, middle)
+    return Chosen(ordered[place].name, ordered[place].tick.at)
 
 
 def _own(names: Iterable[str], createtxg: Mapping[str, int]) -> list[_Own]:

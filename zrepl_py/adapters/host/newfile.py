@@ -5,7 +5,9 @@ a hidden one, which `close` removes. Appearing fails where the name is taken, at
 `appear_instead` takes a name that is taken, and what was there is kept (renaming.py).
 """
 
+import contextlib
 import errno
+import fcntl
 import os
 import secrets
 
@@ -38,6 +40,8 @@ class NewFile(ClosedAtExit):
             flags |= os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
             self.fd = os.open(hidden, flags, 0o600, dir_fd=directory_fd)
             self._hidden = hidden
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)  # leftovers.py: it is worked on
 
     def appear(self, directory_fd: int, name: str) -> None:
         """Give it this name, in a directory of the same file system, durably.

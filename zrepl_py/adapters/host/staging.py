@@ -18,7 +18,7 @@ from zrepl_py.adapters.host.treewalk import Components
 from zrepl_py.errors import Refused, Standing
 
 FORMAT = 1
-_LOG_SUFFIX = ".log"
+LOG_SUFFIX = ".log"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +71,11 @@ class Staging(ClosedAtExit):
 
     def forget(self) -> None:
         """The tree has its name: the log goes."""
-        os.unlink(self.name + _LOG_SUFFIX, dir_fd=self.folder_fd)
+        os.unlink(self.name + LOG_SUFFIX, dir_fd=self.folder_fd)
 
     def _open_log(self) -> int:
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-        fd = os.open(self.name + _LOG_SUFFIX, flags, 0o600, dir_fd=self.folder_fd)
+        fd = os.open(self.name + LOG_SUFFIX, flags, 0o600, dir_fd=self.folder_fd)
         try:
             self._check_own(os.fstat(fd), stat.S_ISREG)
             try:

@@ -2,6 +2,7 @@
 
 Neither stores anything before both have proven the code and both have accepted. The host stores
 first and says so; a guest that did not hear it may simply pair again, which changes nothing twice.
+Who only receives lets its daemon read it first: so no source dials a target that does not know it.
 """
 
 import contextlib
@@ -35,25 +36,34 @@ class Manners:
     judge: Callable[[Card], Mapping[str, str]]
     """Returns the policies to give to that node; raises ZrError where it is not accepted."""
     store: Callable[[Met], None]
+    settle: Callable[[], None] = lambda: None
+    """Lets this node's daemon read what was stored. Never raises."""
 
 
-def meet_guest(talk: Talk, code: str, manners: Manners, proving: Callable[[], None]) -> Met:
-    """The side that shows the code. `proving()` is called before the guest may try the code.
+def meet_guest(talk: Talk, code: str, manners: Manners, proving: Callable[[], int]) -> Met:
+    """The side that shows the code. `proving()` is called before the guest may try the code, and
+    returns how many more tries there are.
 
     Errors: Refused(wrong-code, peer-refused), those of `judge` and `store`, of Talk.
     """
     line, fields = talk.hear()
     theirs = parse_card(fields)
     mine = talk.say(render_card(manners.card))
-    proving()
-    sealed = prove(talk, HOST, code, line, mine)
-    error = _say_verdict(sealed, manners, theirs)
+    left = proving()
+    sealed = prove(talk, HOST, code, line, mine, left)
+    error, sends = _say_verdict(sealed, manners, theirs)
     met = _hear_verdict(sealed, theirs, talk.host)
     if error is not None:
         raise error
     manners.store(met)
+    if not sends:
+        manners.settle()
     with contextlib.suppress(Passing):  # it is stored here, whether the guest hears of it or not
         sealed.say({"done": True})
+    if sends:
+        with contextlib.suppress(Passing, Corrupt):  # an older guest says nothing more
+            sealed.hear()
+        manners.settle()
     return met
 
 
@@ -68,23 +78,27 @@ def meet_host(talk: Talk, code: str, manners: Manners) -> Met:
         met = _hear_verdict(sealed, theirs, talk.host)
     except Refused as error:
         refusal = error
-    mine_is_no = _say_verdict(sealed, manners, theirs)
+    mine_is_no, _ = _say_verdict(sealed, manners, theirs)
     if mine_is_no is not None or refusal is not None or met is None:
         raise mine_is_no or refusal or Corrupt("protocol", "The other node gave no verdict.")
     if sealed.hear().get("done") is not True:
         raise Corrupt("protocol", "The other node did not say that it is done.")
     manners.store(met)
+    manners.settle()
+    with contextlib.suppress(Passing):  # an older host does not wait for it
+        sealed.say({"done": True})
     return met
 
 
-def _say_verdict(sealed: Sealed, manners: Manners, theirs: Card) -> ZrError | None:
+def _say_verdict(sealed: Sealed, manners: Manners, theirs: Card) -> tuple[ZrError | None, bool]:
+    """Why this node does not accept the other one, or None; and whether it will send to it."""
     try:
         policies = dict(manners.judge(theirs))
     except ZrError as error:
         sealed.say({"accept": False, "message": error.message})
-        return error
+        return error, False
     sealed.say({"accept": True, "policies": policies})
-    return None
+    return None, bool(policies)
 
 
 def _hear_verdict(sealed: Sealed, theirs: Card, host: str) -> Met:

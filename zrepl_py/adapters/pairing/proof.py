@@ -24,8 +24,12 @@ _ELEMENT_BYTES = 33
 """Of a SPAKE2 message: the side's letter and a point of edwards25519."""
 
 
-def prove(talk: Talk, side: str, code: str, guest_card: bytes, host_card: bytes) -> "Sealed":
-    """Both cards are the lines as they travelled. Refused(wrong-code), Corrupt(protocol)."""
+def prove(
+    talk: Talk, side: str, code: str, guest_card: bytes, host_card: bytes, tries_left: int = 0
+) -> "Sealed":
+    """Both cards are the lines as they travelled; `tries_left`: what the host says to a guest whose
+    code is wrong. Refused(wrong-code), on the guest Refused(pairing-over) where that was the last
+    try, Corrupt(protocol)."""
     exchange = _exchange(side, code, guest_card, host_card)
     mine: bytes = exchange.start()
     if side == GUEST:
@@ -44,8 +48,8 @@ def prove(talk: Talk, side: str, code: str, guest_card: bytes, host_card: bytes)
     confirmed = _hear_hex(talk, "confirm")
     if not hmac.compare_digest(confirmed, keys.derive("confirm", OTHER[side])):
         if side == HOST:
-            talk.say({"failure": "wrong-code"})
-        raise _wrong_code()
+            talk.say({"failure": "wrong-code", "tries_left": tries_left})
+        raise _wrong_code(None)
     if side == HOST:
         talk.say({"confirm": keys.derive("confirm", HOST).hex()})
     return Sealed(talk, keys, side)
@@ -114,7 +118,8 @@ def _finish(exchange: Any, theirs: bytes) -> bytes:
 def _hear_hex(talk: Talk, field: str, limit_bytes: int | None = None) -> bytes:
     _, message = talk.hear(limit_bytes) if limit_bytes else talk.hear()
     if message.get("failure") == "wrong-code":
-        raise _wrong_code()
+        left = message.get("tries_left")
+        raise _wrong_code(left if isinstance(left, int) else None)
     value = message.get(field)
     try:
         return bytes.fromhex(value) if isinstance(value, str) else _nothing(field)
@@ -126,10 +131,20 @@ def _nothing(field: str) -> bytes:
     raise Corrupt("protocol", f"The other node sent no {field!r} where it had to.")
 
 
-def _wrong_code() -> ZrError:
-    return Refused(
-        "wrong-code",
-        "The code does not fit the one that the other node shows.",
-        "Type it again; after three tries a new one is needed. If it surely was right, somebody "
-        "stands between the two nodes: carry the certificates by hand (zr trust).",
+def _wrong_code(tries_left: int | None) -> ZrError:
+    """None: that is not known here."""
+    fits = "The code does not fit the one that the other node shows."
+    between = (
+        "If it surely was right, somebody stands between the two nodes: carry the certificates by "
+        "hand (zr trust)."
     )
+    if tries_left is None:
+        return Refused("wrong-code", fits, f"Type it again; three tries are allowed. {between}")
+    if tries_left < 1:
+        return Refused(
+            "pairing-over",
+            f"{fits} That was the last try: it is not good any more. Nothing was paired.",
+            f"Start `zr pair` there again, and type the new code. {between}",
+        )
+    tries = "1 try is" if tries_left == 1 else f"{tries_left} tries are"
+    return Refused("wrong-code", f"{fits} {tries} left.", f"Type it again. {between}")

@@ -5,6 +5,7 @@ let to try the code and did not have it, it ends. A guest that never comes so fa
 """
 
 import contextlib
+import errno
 import os
 import socket
 from collections.abc import Callable
@@ -28,6 +29,14 @@ def open_rendezvous(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=8)
     except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise Standing(
+                "peer-address",
+                f"Something listens at port {port} of this node already: another `zr pair`, "
+                "probably, which shows a code and waits, ten minutes at most.",
+                "Type that one's code on the other node, or end it with Ctrl-C. Where it is "
+                f"another program (ss -ltnp sport = :{port}), say --port, the same on both nodes.",
+            ) from None
         raise Standing(
             "peer-address",
             f"zr pair cannot listen at {host} port {port}: {os.strerror(error.errno or 0)}.",
@@ -49,9 +58,10 @@ def wait_for_guest(
     """
     until, tries = Deadline(clock, OPEN_SECONDS), 0
 
-    def proving() -> None:
+    def proving() -> int:
         nonlocal tries
         tries += 1
+        return TRIES - tries
 
     while tries < TRIES:
         listener.settimeout(until.remaining_seconds() or 0.001)

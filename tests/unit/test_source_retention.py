@@ -1,0 +1,80 @@
+"""The source's retention: what it asks about, and whose bases it keeps, on the model of ZFS."""
+
+from typing import Any
+
+from tests.simulation.loop import Loop, NodeClock
+from zrepl_py.daemon.lanes import Target
+from zrepl_py.daemon.source import Source
+from zrepl_py.engine.commands import run
+from zrepl_py.events import Event
+from zrepl_py.model.names import Epoch, TickName, render_cursor, render_tick
+from zrepl_py.model.policy import Keep, Policy, Selection
+from zrepl_py.model.site import Node
+from zrepl_py.testing.model_journal import ModelJournal
+from zrepl_py.testing.model_zfs import ModelZfs
+from zrepl_py.testing.model_zfs_state import ModelPools
+
+ALPHA = Node("11111111-0000-0000-0000-000000000000", "alpha")
+BETA = Node("22222222-0000-0000-0000-000000000000", "beta")
+KEY = ("p", "tank")
+HOUR = 3600
+
+
+class _Asked:
+    def start(self, key: Any, engine: Any, ports: Any, after_seconds: float = 0.0) -> None:
+        """Nothing runs but what the test runs."""
+
+
+class Alpha:
+    """A source with a week of hours of tank/a, and no peer that answers."""
+
+    def __init__(self, keep: Keep, hours: int = 168) -> None:
+        self.told: list[tuple[Event, dict[str, Any]]] = []
+        self.at = 1_790_000_000
+        self.pools = ModelPools({"tank": 1 << 30}, now=lambda: self.at)
+        self.pools.make_dataset("tank/a")
+        for seq in range(1, hours + 1):
+            self.at += HOUR
+            name = render_tick(TickName(Epoch(1, "9f3a21cc"), seq, self.at))
+            self.pools.take(self.pools.dataset("tank/a"), name, self.pools.pools["tank"])
+        self.zfs = ModelZfs(self.pools)
+        clock = NodeClock(Loop(), float(self.at))
+        self.ports = {"ZfsPort": self.zfs, "JournalPort": ModelJournal(clock)}
+        self.source = Source(
+            node=ALPHA,
+            epoch=Epoch(1, "9f3a21cc"),
+            policies=[Policy("p", "alpha", Selection(("tank/**",)), 60, ("beta",),
+                             {"alpha": keep})],
+            targets=[Target(BETA, None)],  # type: ignore[arg-type]
+            ports=self.ports,
+            clock=clock,
+            agenda=_Asked(),
+            tell=lambda event, **fields: self.told.append((event, fields)),
+            rescan_seconds=0,
+        )  # fmt: skip
+
+    def prune(self) -> list[str]:
+        """Look, prune, and say what is left: the numbers of ticks."""
+        run(self.source.tick(KEY), self.ports)
+        run(self.source.prune(KEY), self.ports)
+        return [v.name.split("_")[2] for v in self.pools.dataset("tank/a").snapshots]
+
+
+def test_a_policy_made_much_shorter_is_asked_about_once() -> None:
+    alpha = Alpha(Keep(last=5))
+    for _ in range(3):
+        assert len(alpha.prune()) >= 168
+    ((_, fields),) = [told for told in alpha.told if told[0] is Event.RETENTION_ASKS]
+    assert (fields["dataset"], fields["reason"]) == ("tank/a", "removes-much")
+    assert fields["allow"] == f"zr retention apply tank/a --plan {fields['plan']}"
+    assert not [event for event, _ in alpha.told if event is Event.PRUNED]
+
+
+def test_the_base_of_a_peer_that_was_never_seen_is_known_by_its_cursor() -> None:
+    alpha = Alpha(Keep(last=5), hours=12)
+    base = alpha.pools.dataset("tank/a").snapshots[1]
+    cursor = render_cursor(BETA.short, base.guid)
+    alpha.zfs.bookmark(f"tank/a@{base.name}", f"tank/a#{cursor}")
+    left = alpha.prune()
+    assert left[0] == "2"
+    assert len(left) in (6, 7)
