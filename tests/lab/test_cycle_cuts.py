@@ -19,7 +19,7 @@ DATASET = "tank/long"
 COPY = "back/zr/alpha/tank/long"
 OTHERS = ["tank/b", "tank/c", "tank/d"]
 SIZE_BYTES = 16_000_000
-RATE = "32mbit"
+RATE = "16mbit"
 """So a stream takes four seconds."""
 PARTIAL = """
 import json, sys

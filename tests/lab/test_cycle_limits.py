@@ -105,7 +105,9 @@ def test_a_disk_that_fills_up_in_mid_stream_keeps_what_arrived(site: Site) -> No
     """The limit of free space lets it begin, but it does not fit. On a busy machine the connection
     may be given up first; then the next try meets the limit."""
     with ballast(site.lab.beta, 116 << 20):
+        site.stop("alpha")  # else a tick may come while it is written, and half of it fits
         site.lab.alpha.sh("head -c 150M /dev/urandom >/tank/work/large", timeout_seconds=120)
+        site.start("alpha")
         token = ["zfs", "get", "-Hpo", "value", "receive_resume_token", COPY]
         site.wait(
             lambda: reason(site) in FULL and len(site.lab.beta.run(token).text) > 5,

@@ -328,6 +328,8 @@ class ModelZfs:
                 return
             if found.receiving:
                 raise judge_errno("abort", 16, dataset)
+            if found.incomplete and self.pools.has_children(dataset):
+                raise judge_errno("abort", 17, dataset)
             found.partial = None
             if found.incomplete:
                 del self._pool(dataset).datasets[dataset]

@@ -72,7 +72,7 @@ def _admit(pools: ModelPools, snapshot: str, begin: Begin) -> ModelDataset:
     if target is not None and (target.receiving or (target.partial)):
         raise judge_errno("receive", _EBUSY, snapshot)
     if target is not None:
-        _admit_existing(target, snapshot, version, begin)
+        _admit_existing(target, snapshot, version, begin, pools.has_children(name))
     else:
         kind = KIND_OF[begin.objset_type]
         if parent is not None and parent.kind is Kind.VOLUME:
@@ -99,8 +99,14 @@ def _admit_resumed(found: ModelDataset | None, snapshot: str, begin: Begin) -> M
     return target
 
 
-def _admit_existing(target: ModelDataset, snapshot: str, version: str, begin: Begin) -> None:
-    if target.snapshot(version) or not begin.from_guid:
+def _admit_existing(
+    target: ModelDataset, snapshot: str, version: str, begin: Begin, has_children: bool
+) -> None:
+    if target.snapshot(version):
+        raise judge_errno("receive", _EEXIST, snapshot)
+    if has_children and KIND_OF[begin.objset_type] is Kind.VOLUME:
+        raise judge_errno("receive", WRONG_PARENT, snapshot)
+    if not begin.from_guid:
         raise judge_errno("receive", _EEXIST, snapshot)
     if begin.raw and not target.encrypted:
         raise judge_errno("receive", _ENODEV, snapshot)

@@ -246,6 +246,10 @@ class ModelPools:
                     return version.createtxg <= origin.createtxg
         return False
 
+    def has_children(self, name: str) -> bool:
+        """Whether anything is below a dataset."""
+        return any(d.startswith(name + "/") for d in self.pools[name.split("/")[0]].datasets)
+
     def owner(self, version: Version) -> ModelDataset | None:
         """The dataset that has a snapshot."""
         everything = (d for p in self.pools.values() for d in p.datasets.values())

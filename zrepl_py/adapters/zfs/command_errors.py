@@ -71,6 +71,7 @@ _BY_OPERATION: dict[str, tuple[tuple[str, int], ...]] = {
         ("already exists", errno.EEXIST),
         ("' exists", errno.EEXIST),
         ("' is not a filesystem", WRONG_PARENT),
+        ("invalid parent dataset", WRONG_PARENT),
         ("inherited key must be loaded", errno.EACCES),
         ("key must be loaded", errno.EACCES),
         ("on top of existing unencrypted", errno.ENODEV),

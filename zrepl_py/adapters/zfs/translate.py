@@ -120,13 +120,20 @@ TABLES: dict[str, dict[int, Meaning]] = {
         errno.EXDEV: _POOL,
     },
     "property": {},
-    "abort": {},
+    "abort": {
+        errno.EEXIST: Meaning(
+            Standing,
+            "zfs-failed",
+            "{name} is half received and has datasets below it, so it cannot be thrown away.",
+            "Move those away (`zfs rename`); then it goes on by itself.",
+        ),
+    },
     "create": {
         errno.EACCES: _KEY,
         WRONG_PARENT: Meaning(
             Refused,
             "bad-name",
-            "{name} would be below a volume.",
+            "{name} would be below a volume, or a volume with datasets below it.",
             "Only file systems have datasets below them.",
         ),
     },
@@ -186,7 +193,7 @@ TABLES: dict[str, dict[int, Meaning]] = {
         WRONG_PARENT: Meaning(
             Refused,
             "bad-name",
-            "{name} would be below a volume.",
+            "{name} would be below a volume, or a volume with datasets below it.",
             "Only file systems have datasets below them.",
         ),
     },

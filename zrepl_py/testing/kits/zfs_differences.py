@@ -225,6 +225,22 @@ def check_receive_below_a_volume(site: ZfsSite) -> None:
     same([d.name for d in site.port.observe_datasets(v)], [v], "listed")
 
 
+def check_volume_over_a_parent(site: ZfsSite) -> None:
+    """A volume's stream into a file system with datasets below it: said before the base."""
+    v, r = site.fresh("volover"), source_of(site, "volover-r")
+    site.make_volume(v)
+    snapshot(site, v, "zr_1")
+    site.write_volume(v, b"two" * 4096)
+    snapshot(site, v, "zr_2")
+    first, second = (s.guid for s in site.port.observe_history(v).snapshots)
+    content = _stream(site, f"{v}@zr_2", f"{v}@zr_1")
+    with refused(Refused, "base-mismatch"):
+        _receive(site, f"{r}@zr_2", content, second, first)
+    site.make_filesystem(f"{r}/child")
+    with refused(Refused, "bad-name"):
+        _receive(site, f"{r}@zr_2", content, second, first)
+
+
 def check_bookmark_of_another_dataset(site: ZfsSite) -> None:
     """Never made, but in a clone: there, of the version it was made of."""
     a, b = source_of(site, "mark"), source_of(site, "mark-other")

@@ -132,6 +132,20 @@ def check_abort_of_full(site: ZfsSite) -> None:
     same(names_of(site, r), ["zr_1"], "a whole replica after abort")
 
 
+def check_abort_with_something_below(site: ZfsSite) -> None:
+    """A first receive that has a dataset below it cannot be thrown away, and stays."""
+    a, r = source_of(site, "abortbelow", MANY), site.fresh("abortbelow-r")
+    leg = Leg(f"{a}@zr_1", f"{r}@zr_1", guid_of(site, a, "zr_1"))
+    point = _cut(site, leg)
+    site.port.create_placeholder(f"{r}/x")
+    with refused(Standing, "zfs-failed"):
+        site.port.abort_receive(r, leg.to_guid)
+    same(site.port.observe_resume(r), point, "resume point")
+    site.destroy(f"{r}/x")
+    site.port.abort_receive(r, leg.to_guid)
+    true(site.port.observe_resume(r) is None, "the partial receive is still there")
+
+
 def check_abort_of_increment(site: ZfsSite) -> None:
     """The replica keeps what it had, and the increment works from the start."""
     a, r = source_of(site, "aborti"), site.fresh("aborti-r")
