@@ -9,6 +9,7 @@ from .histories import own_name
 HOUR, DAY = 3600, 86_400
 YEARS = 10 * 365 * DAY
 START = 1_790_000_000 // DAY * DAY
+ASKING = Limits(max_remove_percent=50)
 GRID = Keep(2, grid=(Rung(24, HOUR), Rung(14, DAY)))
 
 
@@ -31,13 +32,15 @@ def test_a_policy_that_is_made_much_shorter_is_asked_about() -> None:
     assert reason_of(week, Keep(within_seconds=2 * DAY)) == "removes-much"
     assert reason_of(week, Keep(within_seconds=5 * DAY)) == ""
     assert reason_of(week, Keep(within_seconds=2 * DAY), most=100) == ""
-    removal = plan_removal(week, Keep(within_seconds=2 * DAY), Limits(), {})
+    removal = plan_removal(week, Keep(within_seconds=2 * DAY), ASKING, {})
     assert removal.doomed == ()
     assert "more than max_remove_share = 50 %" in (removal.doubt.sentence if removal.doubt else "")
 
 
 def test_a_cap_that_is_made_much_smaller_is_asked_about() -> None:
-    removal = plan_removal(labelled(*hours(7 * 24)), Keep(), Limits(max_snapshots=30), {})
+    removal = plan_removal(
+        labelled(*hours(7 * 24)), Keep(), Limits(max_snapshots=30, max_remove_percent=50), {}
+    )
     assert removal.doubt is not None
     assert removal.doubt.reason == "removes-much"
 

@@ -8,7 +8,7 @@ from zrepl_py.daemon.source import Source
 from zrepl_py.engine.commands import run
 from zrepl_py.events import Event
 from zrepl_py.model.names import Epoch, TickName, render_cursor, render_tick
-from zrepl_py.model.policy import Keep, Policy, Selection
+from zrepl_py.model.policy import Keep, Limits, Policy, Selection
 from zrepl_py.model.site import Node
 from zrepl_py.testing.model_journal import ModelJournal
 from zrepl_py.testing.model_zfs import ModelZfs
@@ -44,7 +44,7 @@ class Alpha:
             node=ALPHA,
             epoch=Epoch(1, "9f3a21cc"),
             policies=[Policy("p", "alpha", Selection(("tank/**",)), 60, ("beta",),
-                             {"alpha": keep})],
+                             {"alpha": keep}, limits=Limits(max_remove_percent=50))],
             targets=[Target(BETA, None)],  # type: ignore[arg-type]
             ports=self.ports,
             clock=clock,

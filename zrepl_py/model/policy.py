@@ -46,7 +46,7 @@ class Limits:
     """Per dataset: what the keep rules leave beyond this goes, oldest first, but pins stay."""
     min_free_percent: int = 10
     """Below this free share of the pool, no new snapshots and no receives (a pause, an event)."""
-    max_remove_percent: int = 50
+    max_remove_percent: int = 100
     """A plan that would remove more than this share of a dataset's snapshots of yesterday and
     before is not performed until a person allows exactly that plan; 100: never asks."""
 
