@@ -1,13 +1,11 @@
 """WorkerProof: the daemon's ProofPort, which asks the proof worker of the right pool."""
 
-import os
 from collections.abc import Callable, Mapping
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from zrepl_py.adapters.worker.client import Patience, Report, WorkerClient
-from zrepl_py.adapters.worker.verbs import VERBS, pool_of
-from zrepl_py.core.codec import decode, encode
-from zrepl_py.errors import Standing
+from zrepl_py.adapters.worker.proxy import ask_worker
+from zrepl_py.adapters.worker.verbs import WorkerKind, pool_of
 from zrepl_py.model.proof import Page, Position, ScratchOrder
 from zrepl_py.ports.clock import ClockPort
 from zrepl_py.ports.proof import ProofPort
@@ -71,18 +69,5 @@ class WorkerProof:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-        verb = VERBS[method.__name__]
-        bound = verb.signature.bind(None, *args, **kwargs).arguments
-        fd = bound.pop("fd", None)
-        client = self._clients.get(pool)
-        if client is None:
-            if fd is not None:
-                os.close(fd)
-            raise Standing(
-                "worker-missing",
-                f"No proof worker is configured for the pool {pool!r}.",
-                f"Name the pool in the configuration, and enable zr-proof@{pool}.service.",
-            )
-        sent = {parameter: encode(bound[parameter]) for parameter in verb.parameters}
-        outcome: T = decode(verb.returns, client.call(verb.name, sent, fd))
-        return outcome
+        kind = WorkerKind.PROOF
+        return ask_worker(self._clients.get(pool), kind, pool, method, *args, **kwargs)

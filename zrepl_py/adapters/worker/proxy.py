@@ -198,22 +198,36 @@ class WorkerZfs:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-        verb = VERBS[method.__name__]
-        bound = verb.signature.bind(None, *args, **kwargs).arguments
-        fd = bound.pop("fd", None)
-        kind = WorkerKind.RECEIVE if verb.name == "receive" else WorkerKind.ZFS
-        client = self._clients.get((kind, pool))
-        if client is None:
-            if fd is not None:
-                os.close(fd)
-            raise Standing(
-                "worker-missing",
-                f"No {kind} worker is configured for the pool {pool!r}.",
-                f"Name the pool in the configuration, and enable zr-{kind}@{pool}.service.",
-            )
-        sent = {parameter: encode(bound[parameter]) for parameter in verb.parameters}
-        outcome: T = decode(verb.returns, client.call(verb.name, sent, fd))
-        return outcome
+        kind = WorkerKind.RECEIVE if method.__name__ == "receive" else WorkerKind.ZFS
+        return ask_worker(self._clients.get((kind, pool)), kind, pool, method, *args, **kwargs)
+
+
+def ask_worker(
+    client: WorkerClient | None,
+    kind: WorkerKind,
+    pool: str,
+    method: Callable[Concatenate[Any, P], T],
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> T:
+    """Let a worker do one verb of its port. Without a `client` an `fd` is closed all the same.
+
+    Errors: those of the verb, worker-gone, worker-stuck (Passing), worker-missing (Standing).
+    """
+    verb = VERBS[method.__name__]
+    bound = verb.signature.bind(None, *args, **kwargs).arguments
+    fd = bound.pop("fd", None)
+    if client is None:
+        if fd is not None:
+            os.close(fd)
+        raise Standing(
+            "worker-missing",
+            f"No {kind} worker is configured for the pool {pool!r}.",
+            f"Name the pool in the configuration, and enable zr-{kind}@{pool}.service.",
+        )
+    sent = {parameter: encode(bound[parameter]) for parameter in verb.parameters}
+    outcome: T = decode(verb.returns, client.call(verb.name, sent, fd))
+    return outcome
 
 
 def _one_pool(names: Iterable[str]) -> str:
