@@ -24,9 +24,10 @@ from zrepl_py.cli.diff_say import (
 )
 from zrepl_py.cli.options import config_option, json_option
 from zrepl_py.cli.restore_find import Found
+from zrepl_py.cli.restore_node import observe_config
 from zrepl_py.cli.restore_say import show_progress
 from zrepl_py.cli.versions import policies_option
-from zrepl_py.cli.versions_find import looking, observe_node
+from zrepl_py.cli.versions_find import looking
 from zrepl_py.cli.versions_say import looks_shown, render_json
 from zrepl_py.core.restoring import printable
 from zrepl_py.core.textdiff import MAX_BYTES, is_text, render_text_diff
@@ -70,7 +71,7 @@ def diff(
     for zr restore; without the second one, with how it is now.
     """
     words, moment = split_target(target)
-    with looking(moment, policies, observe_node(config)) as look:
+    with looking(moment, policies, observe_config(config)) as look:
         old, new, found = find_states(words, second, look)
         compare = Compare(found.path, found.dataset, found.node, old, new, found.zone)
         if old.stat is None or new.stat is None or old.is_directory != new.is_directory:

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from zrepl_py.adapters.host.snapdir import open_old_file, translate_open_error
 from zrepl_py.adapters.host.treewalk import open_folder
 from zrepl_py.cli.restore_find import Found, Looking, find_in_copy, find_in_mounted
-from zrepl_py.cli.restore_search import find
-from zrepl_py.core.restoring import could_be_dataset, is_bare
+from zrepl_py.cli.restore_search import find_named
+from zrepl_py.core.restoring import could_be_dataset
 from zrepl_py.errors import Refused, ZrError
 from zrepl_py.model.observation import Kind
 
@@ -42,12 +42,12 @@ def find_states(words: str, moment: str | None, look: Looking) -> tuple[State, S
     neither."""
     then = replace(look, moment=moment if moment is not None else "latest")
     try:
-        first = _find(words, look)
+        first = find_named(words, look, _find_dataset)
     except ZrError as error:
         if error.reason != "no-such-file":
             raise
         try:
-            second = _find(words, then)
+            second = find_named(words, then, _find_dataset)
         except ZrError:
             raise error from None
         return State(look.moment, None, None, second.path), _state(second), second
@@ -59,19 +59,6 @@ def find_states(words: str, moment: str | None, look: Looking) -> tuple[State, S
         if error.reason != "no-such-file":
             raise
         return _state(first), State(then.moment, None, None, first.path), first
-
-
-def _find(words: str, look: Looking) -> Found:
-    """A dataset goes before a path, but a bare name is first of all a file's; as for a restore."""
-    if not is_bare(words):
-        return _find_dataset(words, look) or find(words, look)
-    try:
-        return find(words, look)
-    except ZrError:
-        found = _find_dataset(words, look)
-        if found is None:
-            raise
-        return found
 
 
 def _find_dataset(words: str, look: Looking) -> Found | None:

@@ -5,9 +5,11 @@ one line for each dataset that has arrived. Both on standard error: standard out
 import shutil
 import sys
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+
+import click
 
 from zrepl_py.adapters.clock import MachineClock
 from zrepl_py.cli.words import render_size, render_span
@@ -126,3 +128,25 @@ def show_progress(sizes: dict[str, int | None], *, quiet: bool) -> Iterator[Prog
         yield progress
     finally:
         progress.clear()
+
+
+@contextmanager
+def count_shown(step: int, render: Callable[[int], str]) -> Iterator[Callable[[int], None]]:
+    """On a terminal: one line that counts, for work whose end is not known. Call it with the whole
+    so far; it is written anew after each `step`."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    shown = 0
+
+    def show(done: int) -> None:
+        nonlocal shown
+        if done - shown >= step:
+            shown = done
+            click.echo(f"\rzr: {render(done)}", nl=False, err=True)
+
+    try:
+        yield show
+    finally:
+        if shown:
+            click.echo(err=True)

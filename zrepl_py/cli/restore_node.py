@@ -5,7 +5,7 @@ mounted on this machine comes back all the same.
 """
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import click
@@ -22,6 +22,8 @@ from zrepl_py.model.config import NodeConfig
 from zrepl_py.model.policy import Policy
 
 _MODULE = "/proc/spl/kstat/zfs"
+NO_POOL = frozenset(("dataset-missing", "pool-missing", "module-missing"))
+"""Why a pool that should keep replicas cannot say which."""
 
 
 @dataclass
@@ -29,6 +31,8 @@ class KeptReplicas:
     """The replicas that this node keeps; looked at when they are asked for, once."""
 
     parent: str | None
+    excused: Collection[str] = NO_POOL
+    """Reasons for which there are none to look at."""
     seen: tuple[Copy, ...] | None = None
 
     def observe(self) -> tuple[Copy, ...]:
@@ -42,7 +46,7 @@ class KeptReplicas:
         try:
             return plan_copies(self.parent, CommandZfs().observe_datasets(self.parent))
         except Standing as error:
-            if error.reason not in ("dataset-missing", "pool-missing", "module-missing"):
+            if error.reason not in self.excused:
                 raise
             return ()
 

@@ -9,6 +9,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -17,6 +18,7 @@ import click
 
 from zrepl_py.adapters.host.attributes import Loss
 from zrepl_py.adapters.host.filecopy import Progress
+from zrepl_py.cli.progress import count_shown
 from zrepl_py.core.restoring import printable
 from zrepl_py.core.times import render_instant
 from zrepl_py.core.versions import Chosen
@@ -176,25 +178,9 @@ def show_progress(total: int, label: str = "Restoring and checking") -> Iterator
         yield bar.update
 
 
-@contextlib.contextmanager
-def fetch_progress() -> Iterator[Progress]:
+def fetch_progress() -> AbstractContextManager[Progress]:
     """How much came so far, on a terminal; told the total each time."""
-    if not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    shown = 0
-
-    def show(total: int) -> None:
-        nonlocal shown
-        if total - shown >= _BIG_BYTES:
-            shown = total
-            click.echo(f"\rzr: {total >> 20:,} MiB fetched", nl=False, err=True)
-
-    try:
-        yield show
-    finally:
-        if shown:
-            click.echo(err=True)
+    return count_shown(_BIG_BYTES, lambda total: f"{total >> 20:,} MiB fetched")
 
 
 def joined(base: str, path: Sequence[str]) -> str:

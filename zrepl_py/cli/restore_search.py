@@ -7,8 +7,9 @@ Several of the same name: they are listed, and nothing is done.
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import TypeVar
 
 import click
 
@@ -36,6 +37,7 @@ _ELSEWHERE = frozenset(
 )
 """Why something may be in another place than the one that was said."""
 
+T = TypeVar("T")
 Match = Place | tuple[Copy, Components]
 
 
@@ -50,6 +52,22 @@ def find(words: str, look: Looking) -> Found:
         found = _find_elsewhere(words, look)
         if found is None:
             raise _nowhere(words, error, look) from None
+        return found
+
+
+def find_named(
+    words: str, look: Looking, find_dataset: Callable[[str, Looking], T | None]
+) -> T | Found:
+    """A dataset, or a file or directory. A dataset goes before a path, but a bare name is first of
+    all a file's. Errors: those of find, and of `find_dataset`."""
+    if not is_bare(words):
+        return find_dataset(words, look) or find(words, look)
+    try:
+        return find(words, look)
+    except ZrError:
+        found = find_dataset(words, look)
+        if found is None:
+            raise
         return found
 
 

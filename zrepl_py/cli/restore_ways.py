@@ -11,9 +11,8 @@ from zrepl_py.cli.restore_dataset import Meant, choose_target, find_dataset, res
 from zrepl_py.cli.restore_find import Found, Looking
 from zrepl_py.cli.restore_peer import find_in_peer, restore_dataset_from_peer, say_dry_run
 from zrepl_py.cli.restore_peer_find import PeerLooking
-from zrepl_py.cli.restore_search import find
+from zrepl_py.cli.restore_search import find_named
 from zrepl_py.cli.restore_things import Wish, restore_found, write_output
-from zrepl_py.core.restoring import is_bare
 from zrepl_py.errors import Refused, ZrError
 
 _TRY_NEXT = frozenset(
@@ -51,7 +50,7 @@ class Here:
     def restore(self) -> None:
         """Errors: those of searching, and of the adapters."""
         wish = self.wish
-        meant = _find(self.words, self.look)
+        meant = find_named(self.words, self.look, find_dataset)
         if isinstance(meant, Meant):
             _check_dataset(wish)
             restore_dataset(
@@ -107,16 +106,3 @@ def _check_dataset(wish: Wish) -> None:
             "A dataset is never restored in place or to standard output.",
             "Name a new dataset with --to, and rename the two by hand once you have looked at it.",
         )
-
-
-def _find(words: str, look: Looking) -> Meant | Found:
-    """A dataset goes before a path, but a bare name is first of all a file's."""
-    if not is_bare(words):
-        return find_dataset(words, look) or find(words, look)
-    try:
-        return find(words, look)
-    except ZrError:
-        meant = find_dataset(words, look)
-        if meant is None:
-            raise
-        return meant

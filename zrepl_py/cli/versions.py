@@ -12,7 +12,8 @@ from zrepl_py.adapters.host.looking import look_below
 from zrepl_py.adapters.host.sightcache import SightCache, find_place
 from zrepl_py.adapters.host.timeline import Looker
 from zrepl_py.cli.options import config_option, json_option
-from zrepl_py.cli.versions_find import Subject, looking, observe_history, observe_node
+from zrepl_py.cli.restore_node import observe_config
+from zrepl_py.cli.versions_find import Subject, looking, observe_history
 from zrepl_py.cli.versions_peers import PeerAnswers, observe_holders
 from zrepl_py.cli.versions_say import (
     Told,
@@ -91,7 +92,7 @@ def versions(
 
 def observe_told(file: str, ask: bool, most: int | None, policies: str, config: str) -> Told:
     """All that is told of a file. Errors: those of observe_history and of the policies."""
-    node = observe_node(config)
+    node = observe_config(config)
     answers = PeerAnswers(ask, config)
     if most is None:
         most = MOST_AS_ROOT if os.geteuid() == 0 else MOST_AS_USER

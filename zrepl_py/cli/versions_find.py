@@ -5,7 +5,6 @@ bare name, everything that is protected. But for a history the file need not be 
 """
 
 import contextlib
-import functools
 import itertools
 import os
 import sys
@@ -22,8 +21,8 @@ from zrepl_py.adapters.host.snapshotlist import Catalog
 from zrepl_py.adapters.host.timeline import Looker, Store, Timeline
 from zrepl_py.adapters.zfs.command import CommandZfs
 from zrepl_py.cli.restore_find import Looking, load_known_policies, render_paths
-from zrepl_py.config.node import load_node_config
-from zrepl_py.core.copies import Copy, find_copies, find_likely_copies, old_path, plan_copies
+from zrepl_py.cli.restore_node import NO_POOL, KeptReplicas
+from zrepl_py.core.copies import Copy, find_copies, find_likely_copies, old_path
 from zrepl_py.core.restoring import is_bare, printable
 from zrepl_py.core.sights import Hidden, Stand
 from zrepl_py.errors import Corrupt, Passing, Refused, Standing, ZrError
@@ -35,7 +34,8 @@ MOST_ENTRIES = 1_000_000
 MOST_FOUND = 20
 _NOT_HERE = frozenset(("not-on-zfs", "no-such-file", "no-snapshot", "snapshot-unreachable"))
 _KINDS = {"unsafe-path": Refused, "io-error": Corrupt}
-_NO_POOL = frozenset(("dataset-missing", "pool-missing", "module-missing", "no-rights"))
+_EXCUSED = NO_POOL | {"no-rights"}
+"""Who may not list replicas looks without them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,21 +76,10 @@ def looking(moment: str, policies: str, node: NodeConfig | None) -> Iterator[Loo
             MachineClock().now(),
             load_known_policies(policies),
             observe_mounts(),
-            functools.cache(lambda: _observe_copies(node)),
+            KeptReplicas(node.replica_parent if node else None, excused=_EXCUSED).observe,
             lambda dataset: CommandZfs().observe_history(dataset),
             stack,
         )
-
-
-def observe_node(config: str) -> NodeConfig | None:
-    """This node's settings, or None; broken ones are said."""
-    if not os.access(config, os.R_OK):
-        return None
-    try:
-        return load_node_config(config)
-    except ZrError as error:
-        click.echo(f"zr: {error.message} Replicas on this machine are not looked at.", err=True)
-        return None
 
 
 def observe_history(words: str, look: Looking, looker: Looker) -> Seen:
@@ -233,15 +222,3 @@ def _names_in(store: Store, name: str, looker: Looker) -> list[tuple[str, ...]]:
 def _subject_of(copy: Copy, inside: tuple[str, ...], look: Looking) -> Subject:
     store, path = Store(copy.stored, None), old_path(copy, inside)
     return Subject(store, copy.dataset, copy.source, path, inside, look.zone(copy.dataset))
-
-
-def _observe_copies(node: NodeConfig | None) -> tuple[Copy, ...]:
-    parent = node.replica_parent if node else None
-    if parent is None:
-        return ()
-    try:
-        return plan_copies(parent, CommandZfs().observe_datasets(parent))
-    except Standing as error:
-        if error.reason not in _NO_POOL:
-            raise
-        return ()

@@ -3,19 +3,17 @@
 Names may hold anything: they are made printable for the terminal, and quoted where they are typed.
 """
 
-import contextlib
 import json
 import os
 import shlex
-import sys
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import click
-
 from zrepl_py.adapters.host.snapshotlist import Listed
+from zrepl_py.cli.progress import count_shown
 from zrepl_py.cli.versions_find import Seen, Subject
 from zrepl_py.cli.versions_trace import Life, NamedVersion
 from zrepl_py.cli.words import count, render_moment, render_table
@@ -238,22 +236,8 @@ def _time(snapshot: Listed, zone: ZoneInfo) -> str:
     return snapshot.name if snapshot.at is None else render_moment(snapshot.at, zone)
 
 
-@contextlib.contextmanager
-def looks_shown(what: str = "snapshots looked into") -> Iterator[Callable[[int], None]]:
+def looks_shown(
+    what: str = "snapshots looked into",
+) -> AbstractContextManager[Callable[[int], None]]:
     """On a terminal: how much was looked at, where that takes a while."""
-    if not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    shown = 0
-
-    def show(looked: int) -> None:
-        nonlocal shown
-        if looked - shown >= _STEP:
-            shown = looked
-            click.echo(f"\rzr: {looked:,} {what}", nl=False, err=True)
-
-    try:
-        yield show
-    finally:
-        if shown:
-            click.echo(err=True)
+    return count_shown(_STEP, lambda looked: f"{looked:,} {what}")
