@@ -10,6 +10,8 @@ persistent (the command line does that).
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import os
 import shutil
 from types import TracebackType
 
@@ -186,10 +188,19 @@ def remove(instance: Instance) -> None:
 
 
 def remove_abandoned() -> None:
-    """Clear away instances whose owner was killed before it could."""
-    for state in running_instances():
-        if state.is_abandoned():
-            remove(state.instance)
+    """Clear away instances whose owner was killed before it could.
+
+    Test processes that begin together find the same ones: each is removed once."""
+    runs = runs_directory()
+    runs.mkdir(parents=True, exist_ok=True)
+    lock = os.open(runs, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for state in running_instances():
+            if state.is_abandoned():
+                remove(state.instance)
+    finally:
+        os.close(lock)
 
 
 def running_instances() -> list[State]:

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 
 from tests.lab import BootFailed, CommandTimedOut, Lab, LabError, Node, NodeUnreachable
 from tests.lab.build import ensure_built
+from tests.lab.lab import remove_abandoned
 from tests.lab.layout import REPOSITORY, Instance
 
 pytestmark = pytest.mark.lab
@@ -299,7 +301,16 @@ def test_nothing_is_left_of_a_lab_whose_owner_was_killed() -> None:
     owner.kill()
     owner.wait()
     eventually(lambda: not Path(f"/proc/{keeper}").exists())
-    with Lab.up("another", boot=False):  # whoever comes next sweeps
-        assert not Instance("orphan").run.exists()
-        assert not Instance("orphan").store.exists()
-        assert not (Path("/run/netns") / Instance("orphan").namespace).exists()
+    with ThreadPoolExecutor(4) as together:  # as test processes that begin at once do
+        for sweeping in [together.submit(remove_abandoned) for _ in range(4)]:
+            sweeping.result()
+    assert not Instance("orphan").run.exists()
+    assert not Instance("orphan").store.exists()
+    assert not (Path("/run/netns") / Instance("orphan").namespace).exists()
+
+
+def test_whoever_comes_next_clears_up() -> None:
+    killed = "import os; from tests.lab import Lab; Lab.up('left', boot=False); os._exit(0)"
+    subprocess.run([sys.executable, "-c", killed], cwd=REPOSITORY, check=True, timeout=60)
+    with Lab.up("another", boot=False):
+        assert not Instance("left").run.exists()

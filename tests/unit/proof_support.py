@@ -67,7 +67,7 @@ class Copies:
     def observe_bytes(self, snapshot: str) -> int:
         return 0
 
-    def observe_origin(self, dataset: str) -> dict[str, str]:
+    def observe_scratch_properties(self, dataset: str) -> dict[str, str]:
         return {}
 
     def observe_scratch(self, pool: str) -> dict[str, str]:

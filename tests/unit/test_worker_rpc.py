@@ -53,7 +53,7 @@ def test_every_verb_says_the_same_through_the_socket(tmp_path: Path) -> None:
             "observe_resume": ("tank/partial",),
             "observe_holds": (("tank/a@s", "tank/b@s"),),
             "observe_properties": ("tank",),
-            "observe_clone_origin": ("tank/clone",),
+            "observe_origin": ("tank/clone",),
             "snapshot_changed": ({"tank/a": None, "tank/b": "zr_1"}, "zr_2"),
             "hold": (["tank/a@s"], "zr_base_1"),
             "release": (["tank/a@s"], "zr_base_1"),

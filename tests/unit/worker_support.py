@@ -81,7 +81,7 @@ class SmallZfs:
     def observe_properties(self, dataset: str) -> dict[str, str]:
         return {"quota": "5"}
 
-    def observe_clone_origin(self, dataset: str) -> str | None:
+    def observe_origin(self, dataset: str) -> str | None:
         return "tank/of@this" if dataset == "tank/clone" else None
 
     def snapshot_changed(

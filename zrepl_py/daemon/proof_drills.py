@@ -29,7 +29,7 @@ def make_order(proof: ProofPort, subject: Subject) -> ScratchOrder:
         subject.guid,
         subject.raw,
         subject.volume,
-        proof.observe_origin(subject.dataset) if plain else {},
+        proof.observe_scratch_properties(subject.dataset) if plain else {},
     )
 
 

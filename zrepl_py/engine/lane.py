@@ -108,7 +108,7 @@ def replicate_lane(
 def _mark_origin(lane: Lane, view: LaneView) -> Engine[bool]:
     """Where the dataset's versions went to a clone that was promoted: put the cursor at the newest
     that the replica has of them. ZFS allows bookmarks of what a clone was made of."""
-    origin = yield from ask(ZfsPort.observe_clone_origin, lane.dataset)
+    origin = yield from ask(ZfsPort.observe_origin, lane.dataset)
     if origin is None:
         return False
     dataset, _, name = origin.partition("@")

@@ -32,7 +32,7 @@ class ProofPort(Protocol):
     def observe_bytes(self, snapshot: str) -> int:
         """About how much content a snapshot has."""
 
-    def observe_origin(self, dataset: str) -> dict[str, str]:
+    def observe_scratch_properties(self, dataset: str) -> dict[str, str]:
         """The properties that a scratch dataset must have to show the same: SCRATCH_PROPERTIES."""
 
     def observe_scratch(self, pool: str) -> dict[str, str]:

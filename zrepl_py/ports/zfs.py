@@ -61,7 +61,7 @@ class ZfsPort(Protocol):
         """The properties that belong to the data and are to be carried beside the stream
         (model/properties.py lists them), each only where its source is local or received."""
 
-    def observe_clone_origin(self, dataset: str) -> str | None:
+    def observe_origin(self, dataset: str) -> str | None:
         """The snapshot, `dataset@name`, that a clone was made of; None of what is no clone."""
 
     def snapshot_changed(

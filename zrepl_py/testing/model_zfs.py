@@ -123,7 +123,7 @@ class ModelZfs:
         with self.pools.lock:
             return {k: v for k, v in self._dataset(dataset).local.items() if k in CARRIED}
 
-    def observe_clone_origin(self, dataset: str) -> str | None:
+    def observe_origin(self, dataset: str) -> str | None:
         """See the port."""
         with self.pools.lock:
             origin = self._dataset(dataset).origin

@@ -55,7 +55,7 @@ class LocalProof:
         value = observe_values(snapshot, ("logicalreferenced",))["logicalreferenced"]
         return int(value) if value.isdecimal() else 0
 
-    def observe_origin(self, dataset: str) -> dict[str, str]:
+    def observe_scratch_properties(self, dataset: str) -> dict[str, str]:
         """See ProofPort."""
         seen = observe_values(dataset, tuple(SCRATCH_PROPERTIES))
         return {n: v for n, v in seen.items() if v in SCRATCH_PROPERTIES[n]}

@@ -46,9 +46,9 @@ class WorkerProof:
         """See ProofPort."""
         return self._ask(pool_of(snapshot), ProofPort.observe_bytes, snapshot)
 
-    def observe_origin(self, dataset: str) -> dict[str, str]:
+    def observe_scratch_properties(self, dataset: str) -> dict[str, str]:
         """See ProofPort."""
-        return self._ask(pool_of(dataset), ProofPort.observe_origin, dataset)
+        return self._ask(pool_of(dataset), ProofPort.observe_scratch_properties, dataset)
 
     def observe_scratch(self, pool: str) -> dict[str, str]:
         """See ProofPort."""

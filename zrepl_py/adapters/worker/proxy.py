@@ -120,9 +120,9 @@ class WorkerZfs:
         """See ZfsPort."""
         return self._ask(pool_of(dataset), ZfsPort.observe_properties, dataset)
 
-    def observe_clone_origin(self, dataset: str) -> str | None:
+    def observe_origin(self, dataset: str) -> str | None:
         """See ZfsPort."""
-        return self._ask(pool_of(dataset), ZfsPort.observe_clone_origin, dataset)
+        return self._ask(pool_of(dataset), ZfsPort.observe_origin, dataset)
 
     def snapshot_changed(
         self, datasets: Mapping[str, str | None], name: str

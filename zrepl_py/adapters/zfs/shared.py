@@ -85,7 +85,7 @@ class SharedZfs:
         argv = ["zfs", "get", "-Hp", "-s", "local,received", "-o", "property,value", "all"]
         return parse_carried(list_lines(argv, dataset))
 
-    def observe_clone_origin(self, dataset: str) -> str | None:
+    def observe_origin(self, dataset: str) -> str | None:
         """See the port. One fork."""
         argv = ["zfs", "get", "-Hp", "-o", "value", "origin"]
         origin = list_lines(argv, dataset).rstrip("\n")

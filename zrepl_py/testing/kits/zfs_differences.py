@@ -260,20 +260,20 @@ def check_promoted(site: ZfsSite) -> None:
     """A promoted clone has the snapshots and bookmarks, and the other is a clone of it."""
     a, heir = source_of(site, "promoted"), site.fresh("heir")
     port = site.port
-    same(port.observe_clone_origin(a), None, "no clone")
+    same(port.observe_origin(a), None, "no clone")
     port.bookmark(f"{a}@zr_1", f"{a}#zr_b")
     before = port.observe_history(a).snapshots
     newest = before[-1].name
     site.make_clone(f"{a}@{newest}", heir)
-    same(port.observe_clone_origin(heir), f"{a}@{newest}", "of the clone")
+    same(port.observe_origin(heir), f"{a}@{newest}", "of the clone")
     port.snapshot_changed({a: None, heir: None}, "zr_later")
     site.promote(heir)
     same([s.name for s in port.observe_history(a).snapshots], ["zr_later"], "what is left")
     same(port.observe_history(a).bookmarks, (), "its bookmarks")
     same(port.observe_history(heir).snapshots[:-1], before, "the clone's")
     same([m.name for m in port.observe_history(heir).bookmarks], ["zr_b"], "the clone's bookmarks")
-    same(port.observe_clone_origin(a), f"{heir}@{newest}", "of what it was cloned from")
-    same(port.observe_clone_origin(heir), None, "of the promoted one")
+    same(port.observe_origin(a), f"{heir}@{newest}", "of what it was cloned from")
+    same(port.observe_origin(heir), None, "of the promoted one")
     port.bookmark(f"{heir}@zr_1", f"{a}#zr_cursor")
     same([m.guid for m in port.observe_history(a).bookmarks], [before[0].guid], "an older one")
     site.destroy(a)
