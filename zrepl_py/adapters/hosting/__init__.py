@@ -1,0 +1,1 @@
+"""HostPort on the machine: adapters/hosting/machine.py puts the parts together."""
