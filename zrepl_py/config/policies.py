@@ -151,7 +151,15 @@ def _read_limits(reader: Reader) -> Limits:
         max_snapshots=reader.number("max_snapshots", usual.max_snapshots, 1, 1_000_000),
         min_free_percent=reader.parsed("min_free", parse_percent, usual.min_free_percent),
         max_remove_percent=reader.parsed("max_remove_share", parse_share, usual.max_remove_percent),
+        thin_free_percent=reader.parsed("thin_free", parse_percent, usual.thin_free_percent),
+        keep_waiting=reader.number("keep_waiting", usual.keep_waiting, 0, 1_000_000),
     )
+    if 0 < limits.thin_percent <= limits.min_free_percent:
+        reader.problem(
+            "thin_free",
+            f"{limits.thin_percent}% must be more than min_free = {limits.min_free_percent}%, "
+            'at which snapshots stop; "0%" lets nothing give way before that',
+        )
     reader.finish()
     return limits
 

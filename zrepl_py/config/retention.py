@@ -138,6 +138,19 @@ def render_keep(keep: Keep) -> str:
     return " and ".join(rules) or "everything"
 
 
+def render_waiting(limits: Limits) -> str:
+    """What stays for targets that are away, in words."""
+    if not limits.keep_waiting:
+        kept = "nothing waits for a target"
+    else:
+        kept = (
+            f"of what a target has not yet, the newest {limits.keep_waiting}, then some of each day"
+        )
+    if not limits.thin_percent:
+        return kept
+    return f"{kept}; thinner with less than {limits.thin_percent} % of the pool free"
+
+
 def describe_keep(keep: Keep) -> dict[str, Any]:
     """The same as JSON; the keys are those of the file."""
     return {

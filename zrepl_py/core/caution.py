@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
+from zrepl_py.core.caps import NO_CAPS, Caps
 from zrepl_py.core.retention import Verdict, Votes, judge_doomed, own_of
 from zrepl_py.core.voters import Ballot, Own, Voter, render_seconds
 from zrepl_py.model.history import History, Snapshot
@@ -60,15 +61,17 @@ def plan_removal(
     *,
     now: float | None = None,
     expected: Collection[int] = (),
+    caps: Caps = NO_CAPS,
 ) -> Removal:
     """What goes, by the rules and by caution.
 
     `now`: the clock of the node that gave the snapshots their times; None where it is not known.
     `expected`: guids that were all there is at the last tick, as the journal has it.
+    `caps`: who waits for what, and what gives way for want of room.
     """
     clock = vote_in_doubt(now)
     voters = (clock,) if goes_by_cells(keep) else ()
-    doomed = judge_doomed(history, keep, limits, pins, voters=voters)
+    doomed = judge_doomed(history, keep, limits, pins, voters=voters, caps=caps)
     missing = [guid for guid in expected if history.snapshot(guid) is None]
     own = own_of(history) if voters or len(doomed) >= FEW or missing else []
     if missing and doomed:
@@ -77,7 +80,7 @@ def plan_removal(
         return Removal((), doubt, doomed)
     if voters and (doubt := find_clock_doubt(Own(own), now)):
         going = {v.snapshot.guid for v in doomed}
-        believed = judge_doomed(history, keep, limits, pins)
+        believed = judge_doomed(history, keep, limits, pins, caps=caps)
         withheld = tuple(v for v in believed if v.snapshot.guid not in going)
         return Removal(doomed, doubt if withheld else None, withheld)
     return Removal(doomed)

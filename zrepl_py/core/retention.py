@@ -3,15 +3,18 @@
 Invariants, each with a property test:
 - Snapshots that zr did not make are never judged, so never destroyed.
 - The newest of ours stays, and so does every pinned one, whatever the cap says.
+- What waits for a target that is away has a vote; when a pool runs short, things give way in a
+  stated order (core/caps.py). That comes after the cap, so more room never keeps less.
 - One more voter never makes a snapshot go that stayed before; under the cap, it never makes fewer
   stay (a fixed number of places can be filled differently). Their order changes no fate.
 - The order is createtxg. Times are labels of a clock that may have stepped, and no step of any
   size empties a pool (core/voters.py says how).
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
+from zrepl_py.core.caps import NO_CAPS, Caps, find_first, find_yielding, voters_waiting
 from zrepl_py.core.voters import Own, Voter, render_losing, vote_newest, voters_of
 from zrepl_py.model.history import History, Snapshot
 from zrepl_py.model.names import parse_tick
@@ -21,6 +24,7 @@ from zrepl_py.model.policy import Keep, Limits
 Votes = Mapping[int, tuple[str, ...]]
 """guid → reasons to keep it: pins, made by core/pins.py and by those who run lanes."""
 Reasons = tuple[str, ...]
+SHORT = "the pool is short of room"
 
 
 class Verdict(NamedTuple):
@@ -38,20 +42,27 @@ def judge(
     pins: Votes,
     *,
     voters: Sequence[Voter] = (),
+    caps: Caps = NO_CAPS,
 ) -> tuple[Verdict, ...]:
     """A verdict for each of our snapshots in `history`, oldest first; foreign ones get none.
 
     `pins`: guid → why replication, a hold or a person needs it. They do not count for the cap.
-    `voters` vote beside those that `keep` asks for.
+    `voters` vote beside those that `keep` asks for. `caps`: who waits, and what gives way.
     """
-    return _judge_own(own_of(history), keep, limits, pins, voters)
+    return _judge_own(own_of(history), keep, limits, pins, voters, caps)
 
 
 def judge_doomed(
-    history: History, keep: Keep, limits: Limits, pins: Votes, *, voters: Sequence[Voter] = ()
+    history: History,
+    keep: Keep,
+    limits: Limits,
+    pins: Votes,
+    *,
+    voters: Sequence[Voter] = (),
+    caps: Caps = NO_CAPS,
 ) -> tuple[Verdict, ...]:
     """The verdicts of `judge` on those that go, and no others: made after every receive."""
-    return _judge_doomed(own_of(history), keep, limits, pins, voters)
+    return _judge_doomed(own_of(history), keep, limits, pins, voters, caps)
 
 
 def own_of(history: History) -> list[Snapshot]:
@@ -86,7 +97,7 @@ def would_drop_on_target(
     cap = limits or Limits(max_snapshots=len(present) + len(arriving) + 1)
     doomed = {
         v.snapshot.guid: "; ".join(v.reasons)
-        for v in _judge_doomed([*present, *arriving], keep, cap, {}, ())
+        for v in _judge_doomed([*present, *arriving], keep, cap, {}, (), NO_CAPS)
     }
     newest = pending[-1].guid if pending else None
     return tuple(
@@ -100,10 +111,11 @@ class _Fates(NamedTuple):
     """By place, oldest first."""
 
     votes: list[Reasons]
-    thinned: Collection[int]
+    taken: Mapping[int, str]
+    """Places that have votes and go all the same → what takes them."""
 
     def goes(self, place: int) -> bool:
-        return not self.votes[place] or place in self.thinned
+        return not self.votes[place] or place in self.taken
 
 
 def _judge_doomed(
@@ -111,14 +123,15 @@ def _judge_doomed(
     keep: Keep,
     limits: Limits,
     pins: Votes,
-    voters: Iterable[Voter],
+    voters: Sequence[Voter],
+    caps: Caps,
 ) -> tuple[Verdict, ...]:
-    fates = _count_votes(snapshots, keep, limits, pins, voters)
-    if () not in fates.votes and not fates.thinned:
+    fates = _count_votes(snapshots, keep, limits, pins, voters, caps)
+    if () not in fates.votes and not fates.taken:
         return ()
     return tuple(
         [
-            _tell_loss(snapshot, fates.votes[place], keep, limits)
+            _tell_loss(snapshot, fates.votes[place], keep, fates.taken.get(place))
             for place, snapshot in enumerate(snapshots)
             if fates.goes(place)
         ]
@@ -130,17 +143,18 @@ def _judge_own(
     keep: Keep,
     limits: Limits,
     pins: Votes,
-    voters: Iterable[Voter],
+    voters: Sequence[Voter],
+    caps: Caps,
 ) -> tuple[Verdict, ...]:
-    votes, thinned = fates = _count_votes(snapshots, keep, limits, pins, voters)
-    if not thinned:
+    votes, taken = fates = _count_votes(snapshots, keep, limits, pins, voters, caps)
+    if not taken:
         losing = render_losing(keep)
         return tuple(
             [Verdict(s, bool(why), why or losing) for s, why in zip(snapshots, votes, strict=True)]
         )
     return tuple(
         [
-            _tell_loss(snapshot, votes[place], keep, limits)
+            _tell_loss(snapshot, votes[place], keep, taken.get(place))
             if fates.goes(place)
             else Verdict(snapshot, True, votes[place])
             for place, snapshot in enumerate(snapshots)
@@ -153,26 +167,31 @@ def _count_votes(
     keep: Keep,
     limits: Limits,
     pins: Votes,
-    voters: Iterable[Voter],
+    voters: Sequence[Voter],
+    caps: Caps,
 ) -> _Fates:
     own = Own(snapshots)
     votes: list[Reasons] = [()] * len(snapshots)
-    for voter in (vote_newest, *voters_of(keep), *voters):
+    for voter in (vote_newest, *voters_of(keep), *voters, *voters_waiting(caps, limits)):
         for reason, places in voter(own):
             one = (reason,)
             for place in places:
                 votes[place] += one
     pinned = _add_pins(snapshots, votes, pins)
     spared = _add_spared(votes, keep.at_least)
-    return _Fates(votes, _thin(votes, limits.max_snapshots, pinned, spared))
+    yielding = find_yielding(own, keep, caps, caps.gives_way, voters)
+    taken = {n: SHORT for n in yielding if votes[n] and n not in pinned and n not in spared}
+    over = f"over max_snapshots = {limits.max_snapshots}"
+    first = lambda: find_first(own, keep, caps, voters)  # noqa: E731 - seldom needed
+    taken |= dict.fromkeys(_thin(votes, limits.max_snapshots, pinned, spared, first), over)
+    return _Fates(votes, taken)
 
 
-def _tell_loss(snapshot: Snapshot, votes: Reasons, keep: Keep, limits: Limits) -> Verdict:
-    """The verdict on one that goes: nobody votes for it, or the cap takes it."""
-    if not votes:
+def _tell_loss(snapshot: Snapshot, votes: Reasons, keep: Keep, taken: str | None) -> Verdict:
+    """The verdict on one that goes: nobody votes for it, or something takes it all the same."""
+    if not votes or taken is None:
         return Verdict(snapshot, False, render_losing(keep))
-    over = f"over max_snapshots = {limits.max_snapshots} (else kept: {', '.join(votes)})"
-    return Verdict(snapshot, False, (over,))
+    return Verdict(snapshot, False, (f"{taken} (else kept: {', '.join(votes)})",))
 
 
 def _add_pins(snapshots: Sequence[Snapshot], votes: list[Reasons], pins: Votes) -> Collection[int]:
@@ -200,12 +219,21 @@ def _add_spared(votes: list[Reasons], at_least: int | None) -> Collection[int]:
 
 
 def _thin(
-    votes: list[Reasons], places: int, pinned: Collection[int], spared: Collection[int]
+    votes: list[Reasons],
+    places: int,
+    pinned: Collection[int],
+    spared: Collection[int],
+    find_soft: Callable[[], Collection[int]],
 ) -> Collection[int]:
-    """The places that the cap takes away: the oldest of the unpinned that have votes."""
+    """The places that the cap takes away, of the unpinned that have votes: what `find_soft` finds,
+    then the others, the oldest first."""
     if len(votes) <= places:
         return ()
     unpinned = [place for place, reasons in enumerate(votes) if reasons and place not in pinned]
-    excess = max(0, len(unpinned) - places)
+    excess = len(unpinned) - places
+    if excess <= 0:
+        return ()
+    soft = find_soft()
+    order = sorted(unpinned, key=lambda place: place not in soft) if soft else unpinned
     safe = {len(votes) - 1, *spared}
-    return frozenset(place for place in unpinned[:excess] if place not in safe)
+    return frozenset(place for place in order[:excess] if place not in safe)

@@ -160,11 +160,24 @@ def _matcher(pattern: str) -> Pattern[str]:
 
 def voters_of(keep: Keep) -> tuple[Voter, ...]:
     """The voters that a policy's retention asks for; `at_least` is no vote (core/retention)."""
+    return (*dense_voters_of(keep), *sparse_voters_of(keep))
+
+
+def dense_voters_of(keep: Keep) -> tuple[Voter, ...]:
+    """Those that want every snapshot of a time, or all of them for want of a rule."""
     voters: list[Voter] = []
     if keep.last is not None:
         voters.append(vote_last(keep.last))
     if keep.within_seconds is not None:
         voters.append(vote_within(keep.within_seconds))
+    if not voters and not sparse_voters_of(keep) and keep.at_least is None:
+        voters.append(vote_everything)
+    return tuple(voters)
+
+
+def sparse_voters_of(keep: Keep) -> tuple[Voter, ...]:
+    """Those that want the last of each hour or day, and what has a name."""
+    voters: list[Voter] = []
     for rung in keep.grid:
         voters.append(vote_cells(render_rung(rung), rung.count, grid_cells(rung.cell_seconds)))
     for name, count in keep.calendar:
@@ -172,9 +185,12 @@ def voters_of(keep: Keep) -> tuple[Voter, ...]:
         voters.append(vote_cells(f"{name} = {count}", count, cells))
     if keep.matching:
         voters.append(vote_matching(keep.matching))
-    if not voters and keep.at_least is None:
-        voters.append(vote_everything)
     return tuple(voters)
+
+
+def places_of(voters: Iterable[Voter], own: Own) -> set[int]:
+    """The places that any of them wants."""
+    return {place for voter in voters for _, places in voter(own) for place in places}
 
 
 @lru_cache(maxsize=256)

@@ -49,6 +49,19 @@ class Limits:
     max_remove_percent: int = 100
     """A plan that would remove more than this share of a dataset's snapshots of yesterday and
     before is not performed until a person allows exactly that plan; 100: never asks."""
+    thin_free_percent: int | None = None
+    """Below this free share of the source's pool, snapshots begin to give way (core/caps.py); None:
+    five points above `min_free_percent`; 0: never."""
+    keep_waiting: int = 2880
+    """Of what a target has not yet, so many of the newest stay on the source whatever its own rules
+    say, and before them some of each day; 0: nothing waits."""
+
+    @property
+    def thin_percent(self) -> int:
+        """`thin_free_percent`, or what it is where nobody said."""
+        if self.thin_free_percent is None:
+            return self.min_free_percent + 5
+        return self.thin_free_percent
 
 
 @dataclass(frozen=True, slots=True)
