@@ -5,11 +5,15 @@ needs it, so that a person can act on it. A pin is never outvoted, by the cap ne
 turn something unknown into "nobody needs it": who could not look, does not prune.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 
-from zrepl_py.core.retention import Votes
+from zrepl_py.core.retention import Votes, join_pins
 from zrepl_py.model.history import History
 from zrepl_py.model.names import SCRATCH_PREFIX, parse_cursor, parse_hold
+from zrepl_py.model.observation import Dependents
+
+SOMEBODY = "somebody: it is mounted, or being sent"
+PARTIAL = "base of a partial receive"
 
 
 def pin_held(tags: Mapping[int, Collection[str]], peers: Mapping[str, str]) -> Votes:
@@ -42,7 +46,7 @@ def pin_bases(history: History, peers: Mapping[str, str]) -> Votes:
 
 def pin_cloned(clones: Mapping[int, Collection[str]]) -> Votes:
     """`clones`: guid → datasets that were made of it. Those of a restore or drill that runs say
-    so; a rescue dataset is a clone as any other, and is named."""
+    so, and so does a receive that has begun and not ended: in ZFS it is a clone of its base."""
     return {
         guid: tuple(_render_clone(name) for name in sorted(names))
         for guid, names in clones.items()
@@ -51,29 +55,29 @@ def pin_cloned(clones: Mapping[int, Collection[str]]) -> Votes:
 
 
 def _render_clone(name: str) -> str:
+    if name.endswith("/%recv"):
+        return PARTIAL
     if any(part.startswith(SCRATCH_PREFIX) for part in name.split("/")):
         return f"a restore or a drill is reading it ({name})"
     return f"cloned: {name}"
 
 
-def pin_partial(from_guid: int | None) -> Votes:
-    """The base of a receive that has begun and not ended."""
-    return {from_guid: ("base of a partial receive",)} if from_guid else {}
+def pin_running(readers: Mapping[int, str]) -> Votes:
+    """guid → who reads it: a drill, a comparison, a restore that the other node serves."""
+    return {guid: (f"read by {who}",) for guid, who in readers.items()}
 
 
-def pin_running(guids: Iterable[int], what: str) -> Votes:
-    """What a restore, a drill or a comparison is reading now; `what` names it."""
-    return dict.fromkeys(guids, (f"read by {what}",))
-
-
-def pin_rescued(names: Mapping[int, Collection[str]]) -> Votes:
-    """guid → rescue datasets whose history goes on from it: the only way back to both sides."""
-    return {guid: tuple(f"rescue: {name}" for name in sorted(n)) for guid, n in names.items() if n}
-
-
-def pin_offsite(guids: Iterable[int], bucket: str = "the bucket") -> Votes:
-    """What an offsite copy builds on, or is being sent there."""
-    return dict.fromkeys(guids, (f"offsite: {bucket} builds on it",))
+def pin_dependents(
+    seen: Mapping[int, Dependents], peers: Mapping[str, str], readers: Collection[int]
+) -> Votes:
+    """Everything that stands on the snapshots in the pool itself. ZFS says that somebody reads one,
+    not who; `readers`: guids of those whose reader is known, and pinned with its name."""
+    used = [guid for guid, those in seen.items() if those.in_use and guid not in readers]
+    return join_pins(
+        pin_held({guid: those.tags for guid, those in seen.items()}, peers),
+        pin_cloned({guid: those.clones for guid, those in seen.items()}),
+        pin_running(dict.fromkeys(used, SOMEBODY)),
+    )
 
 
 def _peer(short: str, peers: Mapping[str, str]) -> str:

@@ -12,7 +12,7 @@ from zrepl_py.core.selection import select_datasets
 from zrepl_py.engine.commands import Engine, ask
 from zrepl_py.errors import Refused
 from zrepl_py.model.history import History, Snapshot
-from zrepl_py.model.names import check_room, join_snapshot, parse_tick
+from zrepl_py.model.names import check_room
 from zrepl_py.model.observation import Dataset
 from zrepl_py.model.policy import Policy
 from zrepl_py.ports.zfs import ZfsPort
@@ -24,23 +24,26 @@ class Member:
 
     dataset: Dataset
     history: History
-    held: frozenset[int]
-    """guids of own snapshots that carried any hold, ours or another's, when they were observed."""
 
     @property
     def last(self) -> Snapshot | None:
         """Our newest snapshot, or None."""
         return newest_own(self.history)
 
+    @property
+    def guids(self) -> frozenset[int]:
+        """Of its snapshots."""
+        return frozenset(s.guid for s in self.history.snapshots)
+
     def adding(self, snapshot: Snapshot) -> "Member":
         """With one more, newest, snapshot."""
         snapshots = (*self.history.snapshots, snapshot)
-        return Member(self.dataset, self.history.with_snapshots(snapshots), self.held)
+        return Member(self.dataset, self.history.with_snapshots(snapshots))
 
     def without(self, guids: Collection[int]) -> "Member":
         """Without these snapshots."""
         kept = tuple(s for s in self.history.snapshots if s.guid not in guids)
-        return Member(self.dataset, self.history.with_snapshots(kept), self.held)
+        return Member(self.dataset, self.history.with_snapshots(kept))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +84,7 @@ def observe_group(policy: Policy, pool: str, reserved: Sequence[str] = ()) -> En
             refused[name] = str(error)
             continue
         history = yield from ask(ZfsPort.observe_history, name)
-        own = {join_snapshot(name, s.name): s for s in history.snapshots if parse_tick(s.name)}
-        holds = yield from ask(ZfsPort.observe_holds, tuple(own))
-        held = frozenset(own[snapshot].guid for snapshot, tags in holds.items() if tags)
-        members[name] = Member(seen[name], history, held)
+        members[name] = Member(seen[name], history)
     here = tuple(m for m in selected.missing if m.split("/")[0] == pool)
     return Group(policy, pool, members, here, refused)
 

@@ -56,10 +56,10 @@ def verify_copy(reading: Reading, pace: Pace, note: Note) -> Engine[Proof]:
 
     def read(after: Position, acls: bool, listed: bool) -> Engine[tuple[Page, Page]]:
         mine = yield from ask(
-            ProofPort.read_page, source, subject.guid, after, subject.volume, acls, listed
+            ProofPort.read_page, source, subject.guid, after, subject.form, acls, listed
         )
         theirs = yield from ask(
-            FarPort.read_far_page, subject.lane, subject.guid, after, acls, listed
+            FarPort.read_far_page, subject.lane, subject.guid, after, subject.form, acls, listed
         )
         return mine, theirs
 
@@ -106,7 +106,7 @@ def drill_copy(
                             snapshot,
                             subject.guid,
                             after,
-                            subject.volume,
+                            subject.form,
                             acls,
                             listed,
                         )

@@ -5,7 +5,7 @@ verdicts say, the newest snapshot, anything pinned, anything not ours and anythi
 observed stays. ZFS then compares the guid in the very txg of the destroy.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,9 +55,10 @@ class Pruned:
         gone = (o.name.partition("@") for o in self.outcomes if o.destroyed or o.cause == "gone")
         return frozenset(name for where, _, name in gone if where == dataset)
 
-    def told(self) -> dict[str, Any]:
-        """The fields of the event `pruned`; the first few of what was left, and why."""
-        left = [f"{o.name}: {o.cause}" for o in self.outcomes if not o.destroyed]
+    def told(self, spared: Iterable[str] = ()) -> dict[str, Any]:
+        """The fields of the event `pruned`; the first few of what was left, and why. `spared`: what
+        stayed because of what was found on it."""
+        left = [*spared, *(f"{o.name}: {o.cause}" for o in self.outcomes if not o.destroyed)]
         gone = sum(o.destroyed or o.cause == "gone" for o in self.outcomes)
         return {"destroyed": gone, "left": left[:LEFT_TOLD]}
 

@@ -55,9 +55,6 @@ class Replica:
     view: ReplicaView
     marked: bool = False
     """It says itself which lane it belongs to, so it is found whatever the source calls it."""
-    kept: frozenset[int] = frozenset()
-    """guids that ZFS did not let go when they were to be destroyed: a person holds or clones them.
-    Not asked for again before the replica is looked at again."""
 
 
 def observe_replica(place: Place, lane: str, dataset: str) -> Engine[Replica]:

@@ -36,8 +36,10 @@ def take_tick(
     last: Mapping[str, Snapshot | None],
     name: TickName,
     limits: Limits,
+    labels: Mapping[str, str] | None = None,
 ) -> Engine[TickResult]:
-    """`last`: member dataset → our newest snapshot of it. Errors: those of snapshot_changed, and
+    """`last`: member dataset → our newest snapshot of it. `labels`: what the manifest calls them,
+    where that is not their name. Errors: those of snapshot_changed, and
     Passing(low-space) where the pool's free share is under the policy's limit."""
     view = yield from ask(ZfsPort.observe_pool, pool)
     if view.free_bytes * 100 < view.size_bytes * limits.min_free_percent:
@@ -57,7 +59,9 @@ def take_tick(
         if isinstance(outcome, Taken)
     }
     valid = {**{d: s.guid for d, s in last.items() if s}, **{d: s.guid for d, s in taken.items()}}
-    manifest = Manifest(group, name.seq, str(name.epoch), name.at, valid)
+    called = labels or {}
+    members = {called.get(dataset, dataset): guid for dataset, guid in valid.items()}
+    manifest = Manifest(group, name.seq, str(name.epoch), name.at, members)
     yield from ask(JournalPort.append, "tick", {"manifest": encode(manifest)})
     unfinished = tuple(d for d, o in outcomes.items() if isinstance(o, Unfinished))
     return TickResult(taken, manifest, unfinished)

@@ -1,51 +1,68 @@
-"""What stands on the snapshots of a dataset: holds and clones, by `zfs list` and `zfs holds`.
+"""What stands on snapshots, in words: of the channel program, of `zfs list` and `zfs holds`.
 
-For a person's look at retention; the daemon's cycle asks the port instead. No rights are needed,
-nothing is changed. One fork, and one more for each snapshot that is held.
+An ordinary user may not run channel programs; what the commands tell everybody is holds and clones.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 
-from zrepl_py.adapters.doctor.datasets import SNAPSHOTS_SECONDS, listed
+from zrepl_py.adapters.zfs.command_errors import judge_command
 from zrepl_py.adapters.zfs.forks import run
-from zrepl_py.adapters.zfs.parse import parse_holds
+from zrepl_py.adapters.zfs.parse import parse_holds, unreadable
+from zrepl_py.model.observation import Dependents
 
-_COLUMNS = "name,guid,userrefs,clones"
-
-
-@dataclass(frozen=True, slots=True)
-class Dependents:
-    """guid of a snapshot → what stands on it; those with nothing are left out."""
-
-    tags: dict[int, frozenset[str]] = field(default_factory=dict)
-    clones: dict[int, frozenset[str]] = field(default_factory=dict)
+_COLUMNS = "name,userrefs,clones"
+_UNREAD = frozenset({"a hold that could not be read"})
 
 
-def observe_dependents(dataset: str) -> Dependents:
-    """Errors: dataset-missing, too-slow, …"""
-    argv = ["zfs", "list", "-Hp", "-d", "1", "-t", "snapshot", "-o", _COLUMNS]
-    held, clones = parse_dependents(listed(argv, dataset, SNAPSHOTS_SECONDS))
-    tags = {guid: found for name, guid in held.items() if (found := _observe_tags(name))}
-    return Dependents(tags, clones)
+def parse_dependents_answer(answer: Mapping[str, str]) -> dict[str, Dependents]:
+    """The answer of observe_dependents.lua."""
+    return {snapshot: _parse_lines(lines) for snapshot, lines in answer.items()}
 
 
-def parse_dependents(text: str) -> tuple[dict[str, int], dict[int, frozenset[str]]]:
-    """Lines `name guid userrefs clones` → held snapshots with their guids; guid → clones."""
-    held: dict[str, int] = {}
-    clones: dict[int, frozenset[str]] = {}
-    for row in (line.split("\t") for line in text.splitlines()):
-        if len(row) != 4:
+def _parse_lines(lines: str) -> Dependents:
+    tags, clones, in_use = set(), set(), False
+    for line in lines.split("\n") if lines else ():
+        kind, _, name = line.partition(" ")
+        if kind == "tag":
+            tags.add(name)
+        elif kind == "clone":
+            clones.add(name)
+        elif kind == "in-use":
+            in_use = True
+        else:
+            raise unreadable(line)
+    return Dependents(frozenset(tags), frozenset(clones), in_use)
+
+
+def list_dependents(snapshots: Sequence[str]) -> dict[str, Dependents]:
+    """One fork for each dataset, and one more for each snapshot that is held."""
+    found = {}
+    for dataset in dict.fromkeys(name.partition("@")[0] for name in snapshots):
+        argv = ["zfs", "list", "-Hp", "-d", "1", "-t", "snapshot", "-o", _COLUMNS, "--", dataset]
+        ended = run(argv)
+        if ended.code != 0:
+            error = judge_command("list", ended, dataset)
+            if error.reason != "dataset-missing":
+                raise error
             continue
-        name, guid, references, names = row[0], int(row[1]), row[2], row[3]
-        if references not in ("0", "-"):
-            held[name] = guid
-        if names not in ("", "-"):
-            clones[guid] = frozenset(names.split(","))
-    return held, clones
+        found.update(parse_listed(ended.out, frozenset(snapshots)))
+    return {
+        name: Dependents(_observe_tags(name), clones) if held else Dependents(clones=clones)
+        for name, (held, clones) in found.items()
+    }
+
+
+def parse_listed(text: str, wanted: frozenset[str]) -> dict[str, tuple[bool, frozenset[str]]]:
+    """Lines `name userrefs clones` → snapshot → whether it is held, its clones; those wanted."""
+    rows = (line.split("\t") for line in text.splitlines())
+    return {
+        row[0]: (row[1] not in ("0", "-"), frozenset(row[2].split(",")) - {"", "-"})
+        for row in rows
+        if len(row) == 3 and row[0] in wanted
+    }
 
 
 def _observe_tags(snapshot: str) -> frozenset[str]:
     ended = run(["zfs", "holds", "-Hp", "--", snapshot])
-    # Who is held by nobody knows whom stays: what cannot be read is a hold too.
-    tags = parse_holds(ended.out).get(snapshot, frozenset()) if ended.code == 0 else None
-    return frozenset({"a hold that could not be read"}) if tags is None else tags
+    # Who does not know by whom it is held, knows that it stays.
+    return parse_holds(ended.out).get(snapshot, frozenset()) if ended.code == 0 else _UNREAD
