@@ -22,9 +22,11 @@ from .site import Site
 
 FILES = 12
 BUILD = """
-zfs create tank/a; zfs create -o recordsize=16K tank/b; zfs create -V 24M tank/vm
+zfs create tank/a; zfs create -o recordsize=16K tank/b; echo 12345678 >/root/pass
+zfs create -o encryption=on -o keyformat=passphrase -o keylocation=file:///root/pass tank/c
+zfs create -V 24M tank/vm
 udevadm settle; dd if=/dev/urandom of=/dev/zvol/tank/vm bs=1M count=20 conv=fsync status=none
-for d in a b; do mkdir "/tank/$d/some folder"; for n in $(seq {files}); do
+for d in a b c; do mkdir "/tank/$d/some folder"; for n in $(seq {files}); do
 head -c $((n * 190001)) /dev/urandom >"/tank/$d/some folder/f$n"; done; done
 """
 REPLICAS = "back/zr/alpha"
@@ -45,11 +47,12 @@ def verify(alpha: Node) -> tuple[int, dict[str, dict[str, Any]]]:
 
 def choose(beta: Node, alpha: Node, chance: random.Random) -> tuple[str, str, str, Block]:
     """(dataset, path, its replica's newest snapshot, one block of it)."""
-    dataset = chance.choice(["tank/a", "tank/b", "tank/vm"])
+    dataset = chance.choice(["tank/a", "tank/b", "tank/c", "tank/vm"])
     path, number = ".", 1
     if dataset != "tank/vm":
         path = f"some folder/f{chance.randint(1, FILES)}"
         number = int(alpha.run(["stat", "-c", "%i", f"/{dataset}/{path}"]).text)
+        path = f"object-{number:015d}" if dataset == "tank/c" else path
     snapshot = newest(beta, f"{REPLICAS}/{dataset}")
     return dataset, path, snapshot, chance.choice(blocks_of(beta, snapshot, number))
 
@@ -59,7 +62,7 @@ def run_once(site: Site, chance: random.Random) -> list[str]:
     alpha, beta = site.lab.alpha, site.lab.beta
     dataset, path, snapshot, block = choose(beta, alpha, chance)
     spots = ruin(beta, block)
-    if dataset != "tank/vm" and reads(beta, snapshot, path):
+    if dataset not in ("tank/vm", "tank/c") and reads(beta, snapshot, path):
         return [f"{snapshot} {path} can still be read: the damage is none"]
     forget(beta)
     code, copies = verify(alpha)
@@ -87,7 +90,7 @@ def main() -> int:
         lab.alpha.sh(BUILD.format(files=FILES))
         site = Site(lab)
         site.init()
-        site.protect(["tank/a", "tank/b", "tank/vm"], every="1h")
+        site.protect(["tank/a", "tank/b", "tank/c", "tank/vm"], every="1h")
         site.start()
         site.settle()
         for number in range(1, options.runs + 1):

@@ -2,13 +2,15 @@
 
 `python -m tests.lab.recorded VERSION` makes one with the code of this checkout: both nodes do real
 work, are crashed, and their data disks (whole pools), /etc/zr and /var/lib/zr go to
-tests/lab/recorded/VERSION/. It is recorded once per version and never again.
+tests/lab/recorded/VERSION/, and the code itself, for those who talk with that version. It is
+recorded once per version and never again.
 """
 
 from __future__ import annotations
 
 import io
 import json
+import subprocess
 import sys
 import tarfile
 import time
@@ -18,6 +20,7 @@ import zstandard
 
 from . import images
 from .lab import Lab
+from .layout import REPOSITORY
 from .node import Node
 from .site import Site
 
@@ -56,6 +59,9 @@ def record(version: str) -> None:
             node.sh("sync; zpool sync")
             (folder / f"{node.name}.files.tar").write_bytes(_packed(node))
         lab.crash()
+        argv = ["git", "archive", "HEAD", "zrepl_py"]
+        code = subprocess.run(argv, cwd=REPOSITORY, check=True, stdout=subprocess.PIPE).stdout
+        (folder / "code.tar.zst").write_bytes(zstandard.ZstdCompressor(level=19).compress(code))
         for name in lab.nodes:
             _pack_disks(lab, name, folder / f"{name}.disks.zst")
 

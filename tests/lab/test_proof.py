@@ -1,5 +1,5 @@
-"""`zr verify` and `zr drill`: equal copies are proven, damage is found and named, encrypted copies
-are never called proven, and a drill leaves nothing behind, whatever happens to it."""
+"""`zr verify` and `zr drill`: equal copies are proven, encrypted ones without a key, damage is
+found and named, and a drill leaves nothing behind, whatever happens to it."""
 
 import json
 import time
@@ -29,7 +29,9 @@ os.setxattr("d/e/x", "system.posix_acl_access", acl)'
 udevadm settle; dd if=/dev/urandom of=/dev/zvol/tank/vm bs=1M count=3 seek=7 conv=fsync status=none
 echo 12345678 >/root/pass
 zfs create -o encryption=on -o keyformat=passphrase -o keylocation=file:///root/pass tank/c
-echo secret >/tank/c/secret
+echo secret >/tank/c/secret; head -c 9M /dev/urandom >/tank/c/big; echo gone >/tank/c/gone
+zfs create -V 16M tank/c/vm; udevadm settle
+dd if=/dev/urandom of=/dev/zvol/tank/c/vm bs=1M count=3 seek=7 conv=fsync status=none
 """
 
 
@@ -37,7 +39,7 @@ echo secret >/tank/c/secret
 def site(fresh: Fresh) -> Site:
     site = fresh()
     site.lab.alpha.sh(BUILD)
-    site.protect(["tank/a/**", "tank/vm", "tank/c"], every="1h")
+    site.protect(["tank/a/**", "tank/vm", "tank/c/**"], every="1h")
     site.start()
     site.settle()
     return site
@@ -57,27 +59,109 @@ def scratch(site: Site) -> list[str]:
     return [name for name in names if name.startswith(DRILLS + "/")]
 
 
-def test_equal_copies_are_proven_and_encrypted_ones_never(site: Site) -> None:
-    copies = prove(site, "verify", code=5)
-    verdicts = {name: copy["proof"]["verdict"] for name, copy in copies.items()}
-    assert verdicts == {
-        "tank/a": "equal", "tank/a/kid": "equal", "tank/vm": "equal", "tank/c": "uncomparable",
-    }  # fmt: skip
+def test_equal_copies_are_proven_and_both_nodes_know_it(site: Site) -> None:
+    copies = prove(site, "verify")
+    assert {copy["proof"]["verdict"] for copy in copies.values()} == {"equal"}
+    assert copies.keys() == {"tank/a", "tank/a/kid", "tank/vm", "tank/c", "tank/c/vm"}
     assert copies["tank/a"]["proof"]["entries"] == 712
     assert copies["tank/a"]["proof"]["left_out"] == ["acls"]
-    facts = site.lane("tank/c")["proof"]
-    assert (facts["verdict"], facts["compared_seconds"]) == ("uncomparable", None)
-    said = site.lab.alpha.run(["zr", "status"]).text
-    assert "unproven: encrypted" in said
-    assert "compared" in said
+    assert copies["tank/c"]["proof"]["size_bytes"] > 9 << 20
+    for node in ("alpha", "beta"):
+        facts = site.status(node)["lanes" if node == "alpha" else "replicas"]
+        assert {lane["proof"]["verdict"] for lane in facts} == {"equal"}
+        assert all(lane["proof"]["compared_seconds"] < 300 for lane in facts)
+        said = site.lab.nodes[node].run(["zr", "status"]).text
+        assert "unproven" not in said
+        assert said.count("compared") == len(copies)
 
 
-def test_an_encrypted_copy_can_be_compared_with_its_key(site: Site) -> None:
+def close(site: Site) -> None:
+    """No key is loaded on either node."""
+    site.lab.alpha.sh("zfs unmount tank/c; zfs unload-key tank/c")
+    shown = site.lab.beta.sh(f"zfs get -rHo value keystatus {REPLICA}/c").text.split()
+    assert set(shown) <= {"unavailable", "-"}
+
+
+def test_encrypted_copies_are_proven_without_any_key(site: Site) -> None:
+    """After a history of increments; by a drill too, which leaves nothing."""
+    alpha = site.lab.alpha
+    for number in range(3):
+        alpha.sh(
+            f"cd /tank/c; rm -f gone; echo {number} >>secret; mkdir d{number}; ln big d{number}/b\n"
+            f"dd if=/dev/urandom of=big bs=1M seek={number} count=1 conv=notrunc status=none\n"
+            "fallocate -p -o 2M -l 1M big; /opt/zr/bin/python -c "
+            f'\'import os; os.setxattr("secret", "user.k", os.urandom(1500))\'; echo {number} >gone'
+        )
+        site.settle()
+    close(site)
+    for way in ("verify", "drill"):
+        copies = prove(site, way, "tank/c", "tank/c/vm")
+        proofs = [copy["proof"] for copy in copies.values()]
+        assert [proof["verdict"] for proof in proofs] == ["equal", "equal"]
+        assert all(proof["left_out"] == [] for proof in proofs)
+        assert all(proof["digest"] for proof in proofs)
+    assert site.lane("tank/c")["proof"]["restored_seconds"] < 300
+    assert scratch(site) == []
+    alpha.sh("zfs load-key tank/c; zfs mount tank/c")
+
+
+RESUME = """
+import json, sys
+from zrepl_py.adapters.zfs.digestsealed import SealedReading
+from zrepl_py.model.proof import START, Position
+whole, wrong = list(SealedReading(sys.argv[1], START).records()), []
+for count, record in enumerate(whole, 1):
+    after = Position(b"/".join(record.components).decode(), record.index + 1)
+    if list(SealedReading(sys.argv[1], after).records()) != whole[count:]:
+        wrong.append(record.line)
+print(json.dumps([len(whole), sum("/spill" in r.line for r in whole), wrong]))
+"""
+
+
+def test_a_reading_of_an_encrypted_copy_goes_on_behind_every_record(site: Site) -> None:
+    """With ZFS's own ways to begin a send in the middle."""
     beta = site.lab.beta
-    beta.put("/root/pass", b"12345678\n")
-    beta.sh(f"zfs load-key -L file:///root/pass {REPLICA}/c")
+    beta.put("/tmp/resume.py", RESUME.encode())
+    for name in ("c", "c/vm"):
+        words = ["/opt/zr/bin/python", "/tmp/resume.py", newest(beta, f"{REPLICA}/{name}")]
+        said = beta.run(words, env={"PYTHONPATH": "/zr"}, timeout_seconds=120).text
+        records, spills, wrong = json.loads(said)
+        assert records > 3
+        assert spills == (name == "c")
+        assert wrong == []
+
+
+def test_an_encrypted_directory_that_is_ruined_is_named_and_the_rest_is_compared(
+    site: Site,
+) -> None:
+    alpha, beta = site.lab.alpha, site.lab.beta
+    number = int(alpha.run(["stat", "-c", "%i", "/tank/c/d1"]).text)
+    spots = ruin(beta, *blocks_of(beta, newest(beta, f"{REPLICA}/c"), number))
+    proof = prove(site, "verify", "tank/c", code=6)["tank/c"]["proof"]
+    assert [(d["path"], d["what"]) for d in proof["differences"]] == [
+        (f"object-{number:015d}", "EIO")
+    ]
+    repair(beta, spots)
     assert prove(site, "verify", "tank/c")["tank/c"]["proof"]["verdict"] == "equal"
-    beta.sh(f"zfs unload-key {REPLICA}/c")
+
+
+def test_an_encrypted_copys_damage_is_named_by_object(site: Site) -> None:
+    alpha, beta = site.lab.alpha, site.lab.beta
+    site.settle()
+    number = int(alpha.run(["stat", "-c", "%i", "/tank/c/big"]).text)
+    blocks = blocks_of(beta, newest(beta, f"{REPLICA}/c"), number)
+    block = next(b for b in blocks if b.offset >= 5 << 20)
+    spots = ruin(beta, block)
+    proof = prove(site, "verify", "tank/c", code=6)["tank/c"]["proof"]
+    assert [(d["path"], d["side"], d["offset"]) for d in proof["differences"]] == [
+        (f"object-{number:015d}", "target", 4 << 20)
+    ]
+    said = alpha.run(["zr", "verify", "tank/c"], check=False).text
+    assert f"object {number} cannot be read on beta: EIO from byte 4,194,304 on" in said
+    assert f"damaged on beta: object {number}." in alpha.run(["zr", "status"]).text
+    assert "DAMAGED" in beta.run(["zr", "status"]).text
+    repair(beta, spots)
+    assert prove(site, "verify", "tank/c")["tank/c"]["proof"]["verdict"] == "equal"
 
 
 def test_a_drill_compares_lists_too_and_measures(site: Site) -> None:

@@ -6,7 +6,7 @@ from functools import cache
 from zrepl_py.core.proof_digest import Record, key_of, key_of_line
 from zrepl_py.core.proof_page import Reading
 from zrepl_py.errors import Standing
-from zrepl_py.model.proof import Page, Position, ScratchOrder
+from zrepl_py.model.proof import Form, Page, Position, Proof, ScratchOrder
 from zrepl_py.model.wire import Committed
 
 GUID = 7
@@ -43,12 +43,13 @@ class Copies:
         self.without_acls: set[str] = set()
         self.scratch: dict[str, str] = {}
         self.pages = 0
+        self.told: list[Proof] = []
 
     def read_page(
-        self, snapshot: str, guid: int, after: Position, volume: bool, acls: bool, listed: bool
+        self, snapshot: str, guid: int, after: Position, form: Form, acls: bool, listed: bool
     ) -> Page:
         self.pages += 1
-        if snapshot in self.keyless:
+        if snapshot in self.keyless and form is not Form.SEALED:
             raise Standing("key-missing", "Its key is not loaded.")
         lines = self.trees[snapshot]
         shown = acls and snapshot not in self.without_acls
@@ -57,9 +58,9 @@ class Copies:
         return Reading(records_of(lines, after), after, shown).next_page(listed=listed)
 
     def read_far_page(
-        self, lane: str, guid: int, after: Position, acls: bool, listed: bool
+        self, lane: str, guid: int, after: Position, form: Form, acls: bool, listed: bool
     ) -> Page:
-        return self.read_page(lane, guid, after, False, acls, listed)
+        return self.read_page(lane, guid, after, form, acls, listed)
 
     def let_go(self, snapshot: str) -> None:
         return None
@@ -78,6 +79,9 @@ class Copies:
 
     def destroy_scratch(self, dataset: str, mark: str) -> None:
         assert self.scratch.pop(dataset) == mark
+
+    def tell_proof(self, proof: Proof) -> None:
+        self.told.append(proof)
 
     def fetch(
         self,

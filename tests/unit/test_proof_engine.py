@@ -1,6 +1,7 @@
 """Comparing and drilling: what is found, what is called proven, what is journalled, what goes."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -139,7 +140,17 @@ def test_a_missing_key_is_never_proven(bench: Bench) -> None:
     bench.copies.keyless.add(THEIRS)
     proof = bench.verify()
     assert (proof.verdict, proof.digest) == (Verdict.UNCOMPARABLE, "")
-    assert "key is not loaded on beta" in proof.why
+    assert "a key of beta's own, which is not loaded" in proof.why
+
+
+def test_what_was_sent_encrypted_is_compared_and_drilled_without_a_key(bench: Bench) -> None:
+    bench.copies.keyless = {MINE, THEIRS, f"{SCRATCH}@s"}
+    sealed = replace(SUBJECT, raw=True)
+    assert bench.verify(Reading(sealed, Way.VERIFY, 5)).verdict is Verdict.EQUAL
+    proof = drill(bench, bring(bench), sealed)
+    assert (proof.verdict, proof.restore_seconds) == (Verdict.EQUAL, 42)
+    bench.change(THEIRS, "c f0070 0", "x f0070 0 EIO")
+    assert bench.verify(Reading(sealed, Way.VERIFY, 5)).verdict is Verdict.DAMAGED
 
 
 def test_lists_that_one_side_does_not_show_are_left_out(bench: Bench) -> None:
@@ -180,7 +191,7 @@ def test_a_position_that_makes_no_sense_is_none(tmp_path: Path) -> None:
 
 def bring(bench: Bench) -> Callable[[ScratchOrder], Engine[int]]:
     def fetch(order: ScratchOrder) -> Engine[int]:
-        assert bench.kinds() == ["scratch"], "its mark is journalled before it is made"
+        assert bench.kinds()[-1] == "scratch", "its mark is journalled before it is made"
         bench.copies.scratch[order.dataset] = order.mark
         bench.clock.advance(42)
         yield from ()
@@ -189,8 +200,10 @@ def bring(bench: Bench) -> Callable[[ScratchOrder], Engine[int]]:
     return fetch
 
 
-def drill(bench: Bench, fetch: Callable[[ScratchOrder], Engine[int]]) -> Proof:
-    reading = Reading(SUBJECT, Way.DRILL, 5)
+def drill(
+    bench: Bench, fetch: Callable[[ScratchOrder], Engine[int]], subject: Subject = SUBJECT
+) -> Proof:
+    reading = Reading(subject, Way.DRILL, 5)
     return run(drill_copy(reading, ORDER, fetch, SLOW, bench.notes.append), bench.ports)
 
 

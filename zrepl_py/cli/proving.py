@@ -14,7 +14,7 @@ from zrepl_py.adapters.clock import MachineClock
 from zrepl_py.cli.asking import ask_daemon
 from zrepl_py.cli.progress import BAR_CELLS, Rate
 from zrepl_py.cli.words import count, render_json, render_size, render_span
-from zrepl_py.core.proof_digest import parse_path
+from zrepl_py.core.proof_digest import name_object, parse_path
 from zrepl_py.core.restoring import printable
 from zrepl_py.errors import KINDS, Bug, Corrupt, Standing, ZrError
 
@@ -114,7 +114,8 @@ def _tell(job: dict[str, Any]) -> None:
     proof = job["proof"]
     click.echo(f"{where}: {render_outcome(proof)}")
     for difference in proof["differences"][:LISTED]:
-        click.echo(f"  {render_difference(difference, job['target'])}")
+        sealed = proof["subject"]["raw"]
+        click.echo(f"  {render_difference(difference, job['target'], sealed=sealed)}")
     if proof["wrong"] > LISTED:
         click.echo(f"  … {proof['wrong'] - LISTED} more; --json has up to a thousand")
 
@@ -123,7 +124,9 @@ def render_outcome(proof: dict[str, Any]) -> str:
     """What came of one proof, in a sentence's half."""
     subject = proof["subject"]
     read = f"{proof['entries']:,} entries, {render_size(proof['size_bytes'])}"
-    if subject["volume"]:
+    if subject["raw"]:
+        read = f"{proof['entries']:,} objects, {render_size(proof['size_bytes'])}, as encrypted"
+    elif subject["volume"]:
         read = render_size(proof["size_bytes"])
     rto = proof["restore_seconds"]
     restored = "" if rto is None else f"restored in {render_span(rto)}, "
@@ -136,9 +139,9 @@ def render_outcome(proof: dict[str, Any]) -> str:
     return words.get(proof["verdict"], wrong)
 
 
-def render_difference(difference: dict[str, Any], target: str) -> str:
-    """One path, and what is wrong with it where."""
-    path = render_path(difference["path"])
+def render_difference(difference: dict[str, Any], target: str, *, sealed: bool = False) -> str:
+    """One path, and what is wrong with it where. `sealed`: it is a path of name_object."""
+    path = name_object(difference["path"]) if sealed else render_path(difference["path"])
     side = {"source": " on this node", "target": f" on {target}"}.get(difference["side"], "")
     word = WRONG[difference["wrong"]]
     what = f": {difference['what']}" if difference["what"] else ""
@@ -177,7 +180,7 @@ def raise_outcome(seen: list[dict[str, Any]]) -> None:
         raise Standing(
             "copy-unproven",
             f"{count(len(open_), 'copy')} could not be compared by content: {names}.",
-            "Load the key for the time of it, where the copy is read: zfs load-key.",
+            "Load that key for the time of it, where the copy is read: zfs load-key.",
         )
 
 

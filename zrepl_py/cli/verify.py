@@ -27,8 +27,8 @@ def verify(
     """Read copies on the other node and compare them with this node's snapshots.
 
     Each side reads its own, whole, and only digests travel. Of all protected datasets, or of those
-    that are named. What is not equal is named by file; exit 6. An encrypted copy whose key is not
-    loaded there cannot be compared; exit 5. Interrupted, it goes on next time where it was.
+    that are named. What is not equal is named by file; exit 6. Encrypted ones are compared as they
+    are stored, without their key, and named by object. Interrupted, it goes on where it was.
 
     Example: zr verify tank/audio
     """

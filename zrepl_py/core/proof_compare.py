@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from zrepl_py.core.proof_digest import (
     ATTRIBUTES,
     ENTRY,
+    OBJECT,
     UNREADABLE,
     Components,
     Key,
@@ -122,6 +123,8 @@ def _judge(
 def _changed(mine: str, theirs: str) -> str:
     """Names of the attributes that two entries of one path have not in common."""
     first, second = mine.split(" "), theirs.split(" ")
+    if first[0] == second[0] == OBJECT:
+        return "attributes"
     if first[0] != ENTRY or second[0] != ENTRY or len(first) != len(second):
         return "size"
     pairs = zip(ATTRIBUTES, first[2:], second[2:], strict=False)

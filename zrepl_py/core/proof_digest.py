@@ -15,7 +15,9 @@ from zrepl_py.model.proof import PIECE_BYTES, ROOT, Position
 Components = tuple[bytes, ...]
 Key = tuple[Components, int]
 _SAFE = "".join(chr(c) for c in range(0x21, 0x7F) if chr(c) != "%")
-ENTRY, CONTENT, UNREADABLE, VOLUME = "e", "c", "x", "v"
+ENTRY, CONTENT, UNREADABLE, VOLUME, OBJECT = "e", "c", "x", "v", "o"
+HEADS = (ENTRY, VOLUME, OBJECT)
+"""Lines that stand for a path, and not for content."""
 NAMES = "names:"
 """Before the error's name, where it is a directory's list that cannot be read."""
 ATTRIBUTES = (
@@ -91,6 +93,22 @@ def make_volume(size_bytes: int) -> Record:
     return Record((), 0, f"{VOLUME} {ROOT} {size_bytes}")
 
 
+def sealed_path(number: int, *below: bytes) -> Components:
+    """Where an object of an encrypted snapshot stands: the order of paths is that of numbers."""
+    return (b"object-%015d" % number, *below)
+
+
+def name_object(path: str) -> str:
+    """A path of sealed_path, for people: `object-000000000000128` → `object 128`."""
+    word, _, digits = path.partition("/")[0].partition("-")
+    return f"{word} {int(digits)}" if digits.isdecimal() else path
+
+
+def make_object(components: Components, digest: str) -> Record:
+    """An object of an encrypted snapshot, or its spill block, as it is stored."""
+    return Record(components, 0, f"{OBJECT} {render_path(components)} {digest}")
+
+
 def make_content(components: Components, index: int, digest: str, size_bytes: int) -> Record:
     """Piece `index` (the first is 1) of a content."""
     line = f"{CONTENT} {render_path(components)} {offset_of(index)} {size_bytes} {digest}"
@@ -111,7 +129,7 @@ def offset_of(index: int) -> int:
 def index_of(line: str) -> int:
     """The index of a line within its path. Errors: Corrupt(protocol)."""
     fields = line.split(" ")
-    if fields[0] in (ENTRY, VOLUME):
+    if fields[0] in HEADS:
         return 0
     try:
         offset = int(fields[2])
@@ -123,7 +141,7 @@ def index_of(line: str) -> int:
 def key_of_line(line: str) -> Key:
     """Where a line stands in the order. Errors: Corrupt(protocol)."""
     fields = line.split(" ", 3)
-    if len(fields) < 3 or fields[0] not in (ENTRY, CONTENT, UNREADABLE, VOLUME):
+    if len(fields) < 3 or fields[0] not in (*HEADS, CONTENT, UNREADABLE):
         raise Corrupt("protocol", "A record of a digest is none.")
     return parse_path(fields[1]), index_of(line)
 

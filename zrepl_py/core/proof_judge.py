@@ -7,6 +7,7 @@ is never proven, however well it is.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from zrepl_py.core.proof_digest import name_object
 from zrepl_py.model.config import ProofLimits
 from zrepl_py.model.proof import ROOT, LastProofs, Proof, Side, Verdict, Way, Wrong
 
@@ -24,14 +25,18 @@ def explain_proof(proof: Proof) -> str:
     if proof.verdict is Verdict.EQUAL:
         return ""
     if proof.verdict is Verdict.UNCOMPARABLE:
-        where = "here" if proof.way is Way.DRILL else f"on {subject.target}"
+        whose = "this node" if proof.way is Way.DRILL else subject.target
         return (
-            f"{subject.dataset} is encrypted and its copy's key is not loaded {where}: it cannot "
-            "be compared by content. Known is that the stream arrived whole, by ZFS's checksums; "
-            f"whether it can be read today is what a scrub on {subject.target} tells."
+            f"The copy of {subject.dataset} is encrypted with a key of {whose}'s own, which is not "
+            "loaded there: it cannot be compared by content. Known is that the stream arrived "
+            "whole, by ZFS's checksums; whether it can be read today is what a scrub on "
+            f"{subject.target} tells."
         )
     root = "its content" if subject.volume else "its root"
-    named = ", ".join(root if d.path == ROOT else d.path for d in proof.differences[:LISTED])
+    shown = [root if d.path == ROOT else d.path for d in proof.differences[:LISTED]]
+    if subject.raw:
+        shown = [name_object(path) for path in shown]
+    named = ", ".join(shown)
     more = proof.wrong - min(LISTED, len(proof.differences))
     rest = f" and {more} more" if more > 0 else ""
     if proof.verdict is Verdict.DAMAGED:
@@ -81,12 +86,18 @@ def last_proofs(proofs: Iterable[Proof]) -> dict[str, LastProofs]:
     """Lane → its newest proofs. `proofs`: oldest first."""
     last: dict[str, LastProofs] = {}
     for proof in proofs:
-        known = last.get(proof.subject.lane, LastProofs())
-        if proof.way is Way.VERIFY:
-            last[proof.subject.lane] = LastProofs(proof, known.drilled)
-        else:
-            last[proof.subject.lane] = LastProofs(known.verified, proof)
+        add_proof(last, proof)
     return last
+
+
+def add_proof(last: dict[str, LastProofs], proof: Proof) -> None:
+    """A newer one, into what last_proofs made."""
+    lane = proof.subject.lane
+    known = last.get(lane, LastProofs())
+    if proof.way is Way.VERIFY:
+        last[lane] = LastProofs(proof, known.drilled)
+    else:
+        last[lane] = LastProofs(known.verified, proof)
 
 
 @dataclass(frozen=True, slots=True)

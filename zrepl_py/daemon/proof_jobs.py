@@ -1,5 +1,6 @@
 """What is known of one proof that was asked for: what it is of, how far it is, what came of it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +35,17 @@ class Job:
 def names_of(job: Job) -> dict[str, str]:
     """What its events say of it."""
     return {"dataset": job.dataset, "target": job.target, "way": str(job.way)}
+
+
+def readers_of(jobs: Iterable[Job]) -> dict[int, str]:
+    """guid → which of the jobs needs this node's own snapshot of it now, also while it does not
+    read it: a drill receives for hours before it compares."""
+    words = {Way.VERIFY: "a comparison with", Way.DRILL: "a drill of the copy on"}
+    return {
+        job.reading.subject.guid: f"{words[job.way]} {job.target}"
+        for job in jobs
+        if job.state == "running" and job.reading is not None
+    }
 
 
 def describe_job(job: Job) -> dict[str, Any]:

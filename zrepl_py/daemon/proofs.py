@@ -2,53 +2,38 @@
 
 Verifications and drills that a person asks for come first, then what is due (core/proof_judge.py).
 All is read by the proof workers and over a connection of its own, so no tick and no lane waits.
-Evidence is in a journal of its own; this is what is remembered of it.
+How one is made is in proof_runs.py, what is known of those that were made in proof_evidence.py.
 """
 
 import secrets
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from zrepl_py.adapters.host.localzone import observe_local_zone
 from zrepl_py.adapters.proof.position import PositionFile
-from zrepl_py.core.codec import decode
-from zrepl_py.core.proof_judge import choose_due, last_proofs
+from zrepl_py.core.proof_judge import choose_due
 from zrepl_py.daemon.agenda import Agenda
 from zrepl_py.daemon.lanes import LaneState
-from zrepl_py.daemon.proof_drills import make_fetcher, make_order
-from zrepl_py.daemon.proof_jobs import Job, describe_job, names_of
+from zrepl_py.daemon.proof_evidence import Evidence
+from zrepl_py.daemon.proof_jobs import Job, describe_job, names_of, readers_of
+from zrepl_py.daemon.proof_runs import Prover
+from zrepl_py.daemon.proof_scratch import Scratches
 from zrepl_py.daemon.source import Source
-from zrepl_py.engine.proof import (
-    Pace,
-    drill_copy,
-    sweep_scratch,
-    verify_copy,
-)
-from zrepl_py.errors import Bug, Passing, Refused, ZrError
+from zrepl_py.engine.proof import Pace
+from zrepl_py.errors import Bug, Refused, ZrError
 from zrepl_py.events import Event
 from zrepl_py.model.config import ProofLimits
-from zrepl_py.model.history import EMPTY, Snapshot
-from zrepl_py.model.observation import Kind
-from zrepl_py.model.proof import (
-    LastProofs,
-    Proof,
-    Reading,
-    Subject,
-    Verdict,
-    Way,
-)
+from zrepl_py.model.proof import LastProofs, Way
 from zrepl_py.ports.clock import ClockPort
-from zrepl_py.ports.proof import FarPort, ProofPort
+from zrepl_py.ports.proof import FarPort
 
 FIRST_SECONDS = 1800.0
 """After the start, before anything is proven by itself: there is enough to do then."""
 WATCH_SECONDS = 60.0
 RETRY_SECONDS = 3600.0
-STORE_SECONDS = 10.0
 KEPT_JOBS = 1000
 
 
@@ -71,24 +56,21 @@ class Proofs:
         """`agenda`: of one thread, for nothing else. `fars`: target's name → the way to it.
         `ports`: ProofPort, ZfsPort, ClockPort, and as JournalPort the one of proofs. `sever`: ends
         what runs on the ways."""
-        self._source, self.agenda, self._fars = source, agenda, dict(fars)
-        self._ports, self._clock, self._tell = dict(ports), clock, tell
+        self._source, self.agenda, self._clock, self._tell = source, agenda, clock, tell
         self._limits, self._position, self._sever = limits, position, sever
         self._lock = threading.Lock()
         self._jobs: OrderedDict[str, Job] = OrderedDict()
         self._failed: dict[str, float] = {}
         self._stopping = False
-        journal = self._ports["JournalPort"]
-        proofs: list[Proof] = [decode(Proof, r["proof"]) for r in journal.records("proof")]
-        self._last = last_proofs(proofs)
-        gone = {(r["dataset"], r["mark"]) for r in journal.records("scratch-gone")}
-        marks = [(str(r["dataset"]), str(r["mark"])) for r in journal.records("scratch")]
-        self._marks = {dataset: mark for dataset, mark in marks if (dataset, mark) not in gone}
+        self._evidence = Evidence(ports["JournalPort"], tell)
+        self._scratches = Scratches(agenda, ports, tell)
+        pace = Pace(limits.rate_bytes)
+        self._prover = Prover(source, agenda, fars, ports, pace, position, self._scratches)
 
     def start(self) -> None:
         """Sweep what an earlier run left; then prove what is due, from time to time."""
-        if self._marks:
-            self.agenda.ask("sweep", self._sweep)
+        if self._scratches:
+            self.agenda.ask("sweep", self._scratches.sweep)
         self.agenda.ask("watch", self._watch, FIRST_SECONDS)
 
     def stop(self) -> None:
@@ -98,7 +80,12 @@ class Proofs:
 
     def last(self, lane: str) -> LastProofs:
         """What is known of a lane's copy."""
-        return self._last.get(lane, LastProofs())
+        return self._evidence.last(lane)
+
+    def readers(self) -> dict[int, str]:
+        """guid → which proof needs this node's own snapshot of it now."""
+        with self._lock:
+            return readers_of(self._jobs.values())
 
     def begin(
         self,
@@ -162,7 +149,7 @@ class Proofs:
 
     def _watch(self) -> None:
         """Begin what is due, if nothing runs."""
-        self._sweep()
+        self._scratches.sweep()
         with self.agenda.monitor:
             now = self._clock.monotonic()
             states = {
@@ -175,7 +162,7 @@ class Proofs:
         hour = datetime.fromtimestamp(self._clock.now(), observe_local_zone()).hour
         due = choose_due(
             sorted(states, key=lambda lane: states[lane].lane.dataset),
-            self._last,
+            self._evidence.all(),
             begun.subject.lane if begun else None,
             self._clock.now(),
             hour,
@@ -194,7 +181,7 @@ class Proofs:
                 return
             job.state = "running"
         try:
-            proof = self._prove(job)
+            proof = self._prover.prove(job, lambda: self._stopping)
         except Bug:
             raise
         except ZrError as error:
@@ -206,136 +193,5 @@ class Proofs:
         else:
             self._failed.pop(job.lane, None)
             job.proof, job.state = proof, "ended"
-            self._conclude(job, proof)
+            self._evidence.add(job, proof)
         self.agenda.ask("work", self._work)
-
-    def _conclude(self, job: Job, proof: Proof) -> None:
-        known = self.last(job.lane)
-        verify = proof.way is Way.VERIFY
-        self._last[job.lane] = (
-            replace(known, verified=proof) if verify else replace(known, drilled=proof)
-        )
-        event = {
-            Verdict.EQUAL: Event.COPY_PROVEN,
-            Verdict.UNCOMPARABLE: Event.COPY_UNPROVEN,
-        }.get(proof.verdict, Event.COPY_DAMAGED)
-        counted = {"entries": proof.entries, "size_bytes": proof.size_bytes, "wrong": proof.wrong}
-        paths = [d.path for d in proof.differences[:100]]
-        self._tell(
-            event,
-            **names_of(job),
-            snapshot=proof.subject.snapshot,
-            verdict=str(proof.verdict),
-            **counted,
-            restore_seconds=proof.restore_seconds,
-            paths=paths,
-            message=proof.why,
-        )
-
-    def _prove(self, job: Job) -> Proof:
-        subject, snapshot = self._subject(job)
-        ports = {**self._ports, "FarPort": self._fars[job.target]}
-        job.total_bytes = self._ports["ProofPort"].observe_bytes(
-            f"{subject.dataset}@{subject.snapshot}"
-        )
-        reading = Reading(subject, job.way, int(self._clock.now()))
-        pace = Pace(self._limits.rate_bytes)
-        stored = [self._clock.monotonic()]
-
-        def note(now: Reading) -> None:
-            job.reading = now
-            if self._stopping or job.stopped or self._clock.monotonic() - stored[0] > STORE_SECONDS:
-                stored[0] = self._clock.monotonic()
-                if job.way is Way.VERIFY:
-                    self._position.store(now)
-            if self._stopping or job.stopped:
-                raise Passing("proof-stopped", f"The proof of {job.dataset} was ended early.")
-
-        if job.way is Way.VERIFY:
-            begun = self._position.load()
-            if begun is not None and begun.subject == subject:
-                reading = begun
-            job.reading = reading
-            proof = self.agenda.run(verify_copy(reading, pace, note), ports)
-            self._position.store(None)
-            return proof
-        return self._drill(job, subject, snapshot, pace, note, ports)
-
-    def _drill(
-        self,
-        job: Job,
-        subject: Subject,
-        snapshot: Snapshot,
-        pace: Pace,
-        note: Callable[[Reading], None],
-        ports: Mapping[str, Any],
-    ) -> Proof:
-        job.reading = reading = Reading(subject, Way.DRILL, int(self._clock.now()))
-        proof: ProofPort = self._ports["ProofPort"]
-        order = make_order(proof, subject)
-        self._marks[order.dataset] = order.mark
-        fetch = make_fetcher(job, subject, snapshot, proof, lambda: self._stopping)
-        return self.agenda.run(drill_copy(reading, order, fetch, pace, note), ports)
-
-    def _subject(self, job: Job) -> tuple[Subject, Snapshot]:
-        """The copy, by the newest snapshot that both sides have; or that of an interrupted
-        comparison, or the one that was asked for. Errors: Refused(no-copy, no-snapshot)."""
-        with self.agenda.monitor:
-            state = self._source.lanes.states.get(job.lane)
-            history = self._source.history_of(job.dataset) or EMPTY
-            if state is None or state.committed is None:
-                raise Refused(
-                    "no-copy",
-                    f"{job.target} is not known to have a copy of {job.dataset} yet.",
-                    "`zr status` says how far it is; `zr replicate` sends what is missing.",
-                )
-            kinds = {
-                name: member.dataset.kind
-                for group in self._source.groups.values()
-                for name, member in group.members.items()
-            }
-            begun = self._position.load() if job.way is Way.VERIFY else None
-            chosen = history.snapshot(state.committed.guid)
-            if job.snapshot is not None:
-                name = job.snapshot.rpartition("@")[2]
-                chosen = next((s for s in history.snapshots if s.name == name), None)
-            elif begun is not None and begun.subject.lane == job.lane:
-                chosen = history.snapshot(begun.subject.guid) or chosen
-            if chosen is None:
-                raise Refused(
-                    "no-snapshot",
-                    f"{job.dataset} has no such snapshot any more.",
-                    "Name another one, or none: then the newest common one is taken.",
-                )
-            volume = kinds.get(job.dataset) is Kind.VOLUME
-            lane = state.lane
-        return (
-            Subject(
-                lane.uuid,
-                lane.dataset,
-                lane.target.name,
-                chosen.name,
-                chosen.guid,
-                volume,
-                lane.raw,
-            ),
-            chosen,
-        )
-
-    def _sweep(self) -> None:
-        """Destroy scratch datasets that an earlier run left. Errors wait for the next time."""
-        pools = {dataset.partition("/")[0] for dataset in self._marks}
-        for pool in sorted(pools):
-            mine = {d: m for d, m in self._marks.items() if d.startswith(pool + "/")}
-            try:
-                self.agenda.run(sweep_scratch(pool, mine), self._ports)
-            except Bug:
-                raise
-            except ZrError as error:
-                why = {"reason": error.reason, "message": str(error)}
-                self._tell(Event.PROOF_FAILED, dataset=pool, target="", way="sweep", **why)
-                if not isinstance(error, Refused):
-                    continue
-                # Somebody put something in it: until the next start it is theirs.
-            for dataset in mine:
-                self._marks.pop(dataset, None)

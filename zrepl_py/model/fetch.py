@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from zrepl_py.model.history import Snapshot
 from zrepl_py.model.observation import Kind
-from zrepl_py.model.proof import Position
+from zrepl_py.model.proof import Form, Position, Proof
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +52,25 @@ class FetchPage:
     lane: str
     guid: int
     after: Position
+    form: Form
     acls: bool
     listed: bool
 
 
-Fetch = FetchCopies | FetchVersions | FetchStream | FetchPage
+@dataclass(frozen=True, slots=True)
+class TellProof:
+    """What came of a proof of a copy that you keep for me. Answered with empty Copies."""
+
+    proof: Proof
+    """Without its differences, which have no bound that fits into a message."""
+
+
+Fetch = FetchCopies | FetchVersions | FetchStream | FetchPage | TellProof
 
 
 @dataclass(frozen=True, slots=True)
 class Copies:
-    """The answer to the first two."""
+    """The answer to FetchCopies, FetchVersions and TellProof."""
 
     copies: tuple[CopyName, ...] = ()
     snapshots: tuple[Snapshot, ...] = ()

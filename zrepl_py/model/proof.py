@@ -88,6 +88,17 @@ class Way(StrEnum):
     """Restored into a scratch dataset on the source, and compared there."""
 
 
+class Form(StrEnum):
+    """What of a snapshot is read, and told in records. docs/formats/digest.md"""
+
+    TREE = "tree"
+    """Paths, attributes and contents of a file system."""
+    VOLUME = "volume"
+    """The bytes of a volume."""
+    SEALED = "sealed"
+    """Objects and blocks as they are stored, encrypted; no key is needed."""
+
+
 class Verdict(StrEnum):
     """What came of it."""
 
@@ -124,6 +135,14 @@ class Subject:
     guid: int
     volume: bool = False
     raw: bool = False
+    """It is sent encrypted, as it is stored."""
+
+    @property
+    def form(self) -> Form:
+        """How both sides are read: what was sent without a key is compared without one."""
+        if self.raw:
+            return Form.SEALED
+        return Form.VOLUME if self.volume else Form.TREE
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,14 +6,15 @@ Contract:
 - The same snapshot gives the same pages from the same position, on every node.
 - A scratch dataset is `POOL/zr-restore-drills/zr-restore-…`, never mounted, and carries its mark.
   It is destroyed only where both its name and its mark are those that were asked for.
-- Errors: Standing(key-missing) where the content is encrypted and its key is not loaded,
+- Errors: Standing(key-missing) where the content is encrypted, its key is not loaded, and the form
+  is not SEALED,
   Standing(snapshot-missing), Refused(not-scratch), Passing(busy, no-space), those of ZfsPort.
 """
 
 from collections.abc import Callable
 from typing import Protocol
 
-from zrepl_py.model.proof import Page, Position, ScratchOrder
+from zrepl_py.model.proof import Form, Page, Position, Proof, ScratchOrder
 from zrepl_py.model.wire import Committed
 
 
@@ -21,10 +22,10 @@ class ProofPort(Protocol):
     """What the proof worker of a pool does."""
 
     def read_page(
-        self, snapshot: str, guid: int, after: Position, volume: bool, acls: bool, listed: bool
+        self, snapshot: str, guid: int, after: Position, form: Form, acls: bool, listed: bool
     ) -> Page:
-        """The next page of a snapshot (whole name) behind a position. `acls`: with access control
-        lists, if the dataset shows any. `listed`: with its records."""
+        """The next page of a snapshot (whole name) behind a position, read as `form`. `acls`: with
+        access control lists, if the dataset shows any. `listed`: with its records."""
 
     def let_go(self, snapshot: str) -> None:
         """No reading of this snapshot stays open."""
@@ -49,10 +50,13 @@ class FarPort(Protocol):
     """The target of a lane, as far as its copy is to be proven."""
 
     def read_far_page(
-        self, lane: str, guid: int, after: Position, acls: bool, listed: bool
+        self, lane: str, guid: int, after: Position, form: Form, acls: bool, listed: bool
     ) -> Page:
         """The target's page; see ProofPort.read_page. Errors: those of PeerPort, Refused(
         no-such-copy), Standing(peer-version) where the target is too old for this."""
+
+    def tell_proof(self, proof: Proof) -> None:
+        """The target knows from now on what came of this proof of its copy. Errors: as above."""
 
     def fetch(
         self,

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from zrepl_py.adapters.host.digesttree import TreeReading
 from zrepl_py.adapters.host.privatemount import MountedSnapshot
 from zrepl_py.adapters.zfs.command_errors import judge_command
+from zrepl_py.adapters.zfs.digestsealed import SealedReading
 from zrepl_py.adapters.zfs.digestvolume import VolumeReading
 from zrepl_py.adapters.zfs.forks import run
 from zrepl_py.core.proof_digest import Record
 from zrepl_py.core.proof_page import Reading
 from zrepl_py.errors import Passing, Standing
-from zrepl_py.model.proof import Page, Position
+from zrepl_py.model.proof import Form, Page, Position
 from zrepl_py.ports.clock import ClockPort
 
 IDLE_SECONDS = 300.0
@@ -52,7 +53,7 @@ class Readings:
         self._watched = False
 
     def read_page(
-        self, snapshot: str, guid: int, after: Position, *, volume: bool, acls: bool, listed: bool
+        self, snapshot: str, guid: int, after: Position, *, form: Form, acls: bool, listed: bool
     ) -> Page:
         """See ProofPort."""
         if not self._turn.acquire(timeout=60):
@@ -68,7 +69,7 @@ class Readings:
                 if not self._watched:
                     self._watched = True
                     threading.Thread(target=self._watch, name="idle", daemon=True).start()
-                known = self._begin(snapshot, guid, after, volume=volume, acls=acls)
+                known = self._begin(snapshot, guid, after, form=form, acls=acls)
             try:
                 page = known.reading.next_page(listed=listed)
             except BaseException:
@@ -108,10 +109,9 @@ class Readings:
             if now - known.asked_at > IDLE_SECONDS or len(self._open) > MOST:
                 self._open.pop(key).close()
 
-    def _begin(
-        self, snapshot: str, guid: int, after: Position, *, volume: bool, acls: bool
-    ) -> _Open:
-        seen = observe_values(snapshot, ("guid", "volsize" if volume else "acltype"))
+    def _begin(self, snapshot: str, guid: int, after: Position, *, form: Form, acls: bool) -> _Open:
+        wanted = {Form.TREE: ("acltype",), Form.VOLUME: ("volsize",), Form.SEALED: ()}
+        seen = observe_values(snapshot, ("guid", *wanted[form]))
         if seen["guid"] != str(guid):
             raise Standing(
                 "snapshot-missing",
@@ -119,7 +119,10 @@ class Readings:
                 "Ask again: the newest common snapshot is another one now.",
             )
         now = self._clock.monotonic()
-        if volume:
+        if form is Form.SEALED:
+            records = SealedReading(snapshot, after).records()
+            return _Open(Reading(records, after, acls), lambda: _close(records, -1), acls, now)
+        if form is Form.VOLUME:
             if not seen["volsize"].isdecimal() or seen["volsize"] == "0":
                 raise _kept(snapshot)
             records = VolumeReading(snapshot, int(seen["volsize"]), after).records()

@@ -11,7 +11,7 @@ from zrepl_py.adapters.zfs.forks import run
 from zrepl_py.adapters.zfs.scratch import SCRATCH_PROPERTY, destroy_scratch
 from zrepl_py.errors import Corrupt, Refused
 from zrepl_py.model.names import SCRATCH_PREFIX, join_snapshot
-from zrepl_py.model.proof import SCRATCH_PROPERTIES, Page, Position, ScratchOrder
+from zrepl_py.model.proof import SCRATCH_PROPERTIES, Form, Page, Position, ScratchOrder
 from zrepl_py.ports.clock import ClockPort
 
 _PARENT_OPTIONS = ("mountpoint=none", "canmount=off", "readonly=on", "atime=off", "exec=off")
@@ -39,12 +39,10 @@ class LocalProof:
         self._readings = Readings(clock)
 
     def read_page(
-        self, snapshot: str, guid: int, after: Position, volume: bool, acls: bool, listed: bool
+        self, snapshot: str, guid: int, after: Position, form: Form, acls: bool, listed: bool
     ) -> Page:
         """See ProofPort."""
-        return self._readings.read_page(
-            snapshot, guid, after, volume=volume, acls=acls, listed=listed
-        )
+        return self._readings.read_page(snapshot, guid, after, form=form, acls=acls, listed=listed)
 
     def let_go(self, snapshot: str) -> None:
         """See ProofPort."""

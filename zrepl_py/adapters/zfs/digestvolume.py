@@ -7,14 +7,9 @@ it. One send at a time, and never more than one piece in memory.
 """
 
 import hashlib
-import os
-import struct
 from collections.abc import Iterator
-from typing import IO
 
-from zrepl_py.adapters.flow.task import Task
-from zrepl_py.adapters.zfs.lzc_binding import binding, words_of
-from zrepl_py.adapters.zfs.translate import judge_errno
+from zrepl_py.adapters.zfs.sending import Open, RecordKind, Sending, open_plain_sending
 from zrepl_py.core.proof_digest import (
     Record,
     key_of,
@@ -22,21 +17,24 @@ from zrepl_py.core.proof_digest import (
     make_unreadable,
     make_volume,
 )
-from zrepl_py.errors import Corrupt, Standing
+from zrepl_py.errors import Corrupt
 from zrepl_py.model.proof import PIECE_BYTES, Position
 
-_RECORD_BYTES = 312
-_BEGIN, _OBJECT, _FREEOBJECTS, _WRITE, _FREE, _END = range(6)
 _DATA_OBJECT = 1
-_END_SECONDS = 30.0
 _ZEROS = hashlib.sha256(bytes(PIECE_BYTES)).hexdigest()
 
 
 class VolumeReading:
     """One walk over a volume's snapshot (its whole name)."""
 
-    def __init__(self, snapshot: str, size_bytes: int, after: Position) -> None:
-        self._snapshot, self._size = snapshot, size_bytes
+    def __init__(
+        self,
+        snapshot: str,
+        size_bytes: int,
+        after: Position,
+        open_sending: Open = open_plain_sending,
+    ) -> None:
+        self._snapshot, self._size, self._open = snapshot, size_bytes, open_sending
         self._first = key_of(after)[1]
 
     def records(self) -> Iterator[Record]:
@@ -58,16 +56,16 @@ class VolumeReading:
     def _pieces(self, first: int, last: int) -> Iterator[Record]:
         """Content from piece `first` on; ends with Corrupt(io-error) at what cannot be read."""
         offset = (first - 1) * PIECE_BYTES
-        stream = _Sending(self._snapshot, offset)
-        try:
-            yield from self._assemble(stream, first, last)
-        finally:
-            stream.close()
+        start = (_DATA_OBJECT, offset) if offset else None
+        with self._open(self._snapshot, start) as stream:
+            yield from self._assemble(_writes_of(stream), first, last)
 
-    def _assemble(self, stream: "_Sending", piece: int, last: int) -> Iterator[Record]:
+    def _assemble(
+        self, writes: Iterator[tuple[int, bytes]], piece: int, last: int
+    ) -> Iterator[Record]:
         block = bytearray(PIECE_BYTES)
         written = False
-        for offset, octets in stream.writes():
+        for offset, octets in writes:
             at = 0
             while at < len(octets):
                 wanted = (offset + at) // PIECE_BYTES + 1
@@ -95,77 +93,10 @@ class VolumeReading:
         return make_content((), piece, hashlib.sha256(view).hexdigest(), length)
 
 
-class _Sending:
-    """A plain send of a snapshot's data object, beginning at an offset."""
-
-    def __init__(self, snapshot: str, offset: int) -> None:
-        reader, writer = os.pipe()
-        self._file: IO[bytes] = os.fdopen(reader, "rb", 1 << 20)
-        try:
-            self._task = Task(lambda: _send(snapshot, offset, writer), f"digest {snapshot}")
-        except BaseException:
-            os.close(writer)
-            self._file.close()
-            raise
-
-    def close(self) -> None:
-        """End it; bounded."""
-        self._file.close()
-        self._task.wait(_END_SECONDS)
-        self._task.close()
-
-    def writes(self) -> Iterator[tuple[int, bytes]]:
-        """(offset, bytes) of the data object, in order. Errors: those of send, stream-damaged."""
-        while True:
-            record = self._file.read(_RECORD_BYTES)
-            if len(record) < _RECORD_BYTES:
-                self._raise_end()
-            kind, payload_bytes = struct.unpack_from("<II", record)
-            if kind == _END:
-                return
-            if kind == _WRITE:
-                number, _, offset = struct.unpack_from("<QIxxxxQ", record, 8)
-                (payload_bytes,) = struct.unpack_from("<Q", record, 32)
-                if record[50]:
-                    raise _unexpected(kind)
-            elif kind == _OBJECT:
-                (number,) = struct.unpack_from("<Q", record, 8)
-                if number > _DATA_OBJECT:
-                    return  # the data object is behind
-                payload_bytes = (struct.unpack_from("<I", record, 28)[0] + 7) & ~7
-            elif kind not in (_BEGIN, _FREEOBJECTS, _FREE):
-                raise _unexpected(kind)
-            payload = self._file.read(payload_bytes)
-            if len(payload) < payload_bytes:
-                self._raise_end()
-            if kind == _WRITE and number == _DATA_OBJECT:
-                yield offset, payload
-
-    def _raise_end(self) -> None:
-        """The stream ended before its end: say why."""
-        self._task.wait(_END_SECONDS)
-        if self._task.ended:
-            self._task.outcome()
-        raise Corrupt("io-error", "ZFS ended a send before its end.", "Look at `zpool status -v`.")
-
-
-def _send(snapshot: str, offset: int, fd: int) -> None:
-    try:
-        z = binding()
-        try:
-            if offset:
-                z.lzc_send_resume(snapshot.encode(), None, fd, [], _DATA_OBJECT, offset)
-            else:
-                z.lzc_send(snapshot.encode(), None, fd, [])
-        except z.exceptions.ZFSError as error:
-            raise judge_errno("send", error.errno, snapshot, words_of(error)) from error
-    finally:
-        os.close(fd)
-
-
-def _unexpected(kind: int) -> Standing:
-    return Standing(
-        "zfs-failed",
-        f"A plain stream of a volume has a record of type {kind}, which zr does not know.",
-        "Report it, with the output of `zfs version`.",
-    )
+def _writes_of(stream: Sending) -> Iterator[tuple[int, bytes]]:
+    """(offset, bytes) of the data object, in order."""
+    for record in stream.records():
+        if record.kind is RecordKind.OBJECT and record.object > _DATA_OBJECT:
+            return  # the data object is behind
+        if record.kind is RecordKind.WRITE and record.object == _DATA_OBJECT:
+            yield record.offset, record.payload
