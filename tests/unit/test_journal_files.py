@@ -192,3 +192,19 @@ def test_the_model_loses_what_was_not_synced() -> None:
     lying.append("note", {"n": 1})
     lying.crash()
     assert list(lying.records()) == []
+
+
+def test_records_of_one_kind_are_those_and_each_is_checked(tmp_path: Path) -> None:
+    journal = FileJournal(str(tmp_path), CLOCK)
+    journal.append("tick", {"n": 1, "why": '"kind":"tick"', "of": {"kind": "note"}})
+    journal.append("note", {"n": 2, "of": {"kind": "tick"}, "why": '"kind":"tick"'})
+    journal.append("tick", {"n": 3})
+    assert [r["n"] for r in journal.records("tick")] == [1, 3]
+    assert [r["n"] for r in journal.records("note")] == [2]
+    path = tmp_path / names(tmp_path)[0]
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*lines[:3], lines[3].replace(b'"n":3', b'"n":4')]))
+    assert [r["n"] for r in journal.records("note")] == [2]
+    with pytest.raises(Corrupt, match="line 4"):
+        list(journal.records("tick"))
+    journal.close()

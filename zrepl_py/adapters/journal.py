@@ -21,6 +21,7 @@ from zrepl_py.adapters.journal_lines import FORMAT, NO_HASH, SEGMENT_KIND, rende
 from zrepl_py.adapters.journal_segments import (
     ReadState,
     list_segments,
+    read_kind,
     read_segments,
     segment_path,
 )
@@ -88,9 +89,9 @@ class FileJournal:
         """All records kept now, oldest first; those appended meanwhile may be missing."""
         with self._mutex:
             segments = list_segments(self._directory)
-        for line in read_segments(segments, ReadState()):
-            if kind is None or line.kind == kind:
-                yield line.record()
+        found = read_segments(segments, ReadState()) if kind is None else read_kind(segments, kind)
+        for line in found:
+            yield line.record()
 
     def close(self) -> None:
         """Let another process open it."""

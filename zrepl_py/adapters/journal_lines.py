@@ -50,10 +50,13 @@ def render_line(kind: str, at: float, prev: str, fields: Mapping[str, Json]) -> 
         raise Bug("journal-field", f"A record of kind {kind} uses a reserved field's name.")
     value = {"kind": kind, "at": at, "prev": prev, **fields}
     try:
-        digest = hashlib.sha256(_canonical(value)).hexdigest()
+        # Encoded once, in the two halves between which the hash goes: both have a field at least.
+        before = _canonical({name: held for name, held in value.items() if name < "hash"})[:-1]
+        after = _canonical({name: held for name, held in value.items() if name > "hash"})[1:]
     except (TypeError, ValueError) as error:
         raise Bug("journal-field", f"A record of kind {kind} is not JSON: {error}.") from error
-    line = _canonical({**value, "hash": digest}) + b"\n"
+    digest = hashlib.sha256(before + b"," + after).hexdigest()
+    line = b'%b,"hash":"%b",%b\n' % (before, digest.encode(), after)
     if len(line) > MAX_LINE_BYTES:
         raise Bug("journal-field", f"A record of kind {kind} has {len(line)} bytes.")
     return line, digest

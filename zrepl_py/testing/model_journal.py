@@ -13,6 +13,9 @@ from zrepl_py.adapters.journal_lines import NO_HASH, Line, render_line
 from zrepl_py.ports.clock import ClockPort
 from zrepl_py.ports.journal import Json
 
+_Kept = bytes | Mapping[str, Json]
+"""A line, or the record itself."""
+
 
 class PowerLostError(Exception):
     """The machine went off in the middle of an append: nobody above may catch this."""
@@ -21,13 +24,28 @@ class PowerLostError(Exception):
 class ModelJournal:
     """JournalPort in memory; survives `crash` as a disk does."""
 
-    def __init__(self, clock: ClockPort, *, syncs: bool = True) -> None:
+    def __init__(
+        self,
+        clock: ClockPort,
+        *,
+        syncs: bool = True,
+        keep_lines: int | None = None,
+        as_values: bool = False,
+    ) -> None:
+        """`keep_lines`: of more, the oldest go, as the real one drops its oldest segments.
+        `as_values`: records are kept as they were given, without lines that would be rendered and
+        read, and a number stands for the hash: for a simulator that looks at neither."""
         self._clock = clock
+        self._as_values = as_values
+        self._count = 0
         self._syncs = syncs
+        self._keep_lines = keep_lines
+        self.dropped = False
+        """The oldest lines are gone."""
         self._mutex = threading.Lock()
-        self._synced: list[tuple[str, bytes]] = []
+        self._synced: list[tuple[str, _Kept]] = []
         """(kind, line), oldest first."""
-        self._unsynced: list[tuple[str, bytes]] = []
+        self._unsynced: list[tuple[str, _Kept]] = []
         self._parsed: dict[bytes, Line] = {}
         """Lines that were read before: they never change."""
         self._lose_power_at: int | None = None
@@ -36,7 +54,7 @@ class ModelJournal:
     def append(self, kind: str, fields: Mapping[str, Json]) -> str:
         """See JournalPort. Raises PowerLostError where `lose_power_after` said so."""
         with self._mutex:
-            line, digest = render_line(kind, self._clock.now(), self._prev, fields)
+            line, digest = self._render(kind, fields)
             self._unsynced.append((kind, line))
             if self._lose_power_at is not None:
                 self._lose_power_at -= 1
@@ -51,9 +69,8 @@ class ModelJournal:
         """See JournalPort."""
         with self._mutex:
             everything = self._synced + self._unsynced
-            lines = [self._parse(line) for known, line in everything if kind in (None, known)]
-        for line in lines:
-            yield line.record()
+            records = [self._record(kept) for known, kept in everything if kind in (None, known)]
+        yield from records
 
     def lose_power_after(self, appends: int) -> None:
         """The append after so many further ones is written, but power goes before its sync."""
@@ -65,7 +82,17 @@ class ModelJournal:
             self._synced += self._unsynced[:keep_unsynced]
             self._unsynced = []
             self._lose_power_at = None
-            self._prev = self._parse(self._synced[-1][1]).hash if self._synced else NO_HASH
+            self._prev = str(self._record(self._synced[-1][1])["hash"]) if self._synced else NO_HASH
+
+    def _render(self, kind: str, fields: Mapping[str, Json]) -> tuple[_Kept, str]:
+        if not self._as_values:
+            return render_line(kind, self._clock.now(), self._prev, fields)
+        self._count += 1
+        digest = str(self._count)
+        return {"kind": kind, "at": self._clock.now(), "hash": digest, **fields}, digest
+
+    def _record(self, kept: _Kept) -> Mapping[str, Json]:
+        return self._parse(kept).record() if isinstance(kept, bytes) else kept
 
     def _parse(self, line: bytes) -> Line:
         known = self._parsed.get(line)
@@ -78,3 +105,7 @@ class ModelJournal:
     def _sync(self) -> None:
         self._synced += self._unsynced
         self._unsynced = []
+        if self._keep_lines is not None and len(self._synced) > 2 * self._keep_lines:
+            self._synced = self._synced[-self._keep_lines :]
+            self._parsed.clear()
+            self.dropped = True
