@@ -81,20 +81,32 @@ def test_what_beta_would_drop_at_once_is_not_sent(site: Site) -> None:
     assert_same_newest(site)
 
 
-def test_retention_keeps_the_base_as_long_as_beta_is_away(site: Site) -> None:
+def test_retention_keeps_the_base_and_what_waits_as_long_as_beta_is_away(site: Site) -> None:
     base = common(site.lab.alpha, DATASET, site.lab.beta, COPY)[-1]
     again(site, keep_alpha=2)
     missed = write_and_snapshot(site, 5)
     # Pruning follows a daemon's first tick, and another one once a minute.
     site.stop("alpha")
     site.start("alpha")
-    site.wait(lambda: bool(events(site.log("alpha"), "pruned")), "pruning", 30)
-    assert versions(site.lab.alpha, DATASET) == [base, *missed[-2:]]
+    site.wait(lambda: site.status()["groups"][0]["room"] is not None, "a look at the room", 30)
+    site.wait(lambda: versions(site.lab.alpha, DATASET)[0] == base, "what is older goes", 30)
+    assert versions(site.lab.alpha, DATASET) == [base, *missed], "though keep_last = 2"
     holds = site.lab.alpha.run(["zfs", "holds", "-H", f"{DATASET}@{base}"]).text
     assert "zr_base_" in holds
     before = guids(site.lab.beta, COPY)
     site.start("beta")
     site.settle()
     assert list(guids(site.lab.beta, COPY))[: len(before)] == list(before)
-    assert received(site) == missed[-2:]
+    assert received(site) == missed
     assert_same_newest(site)
+
+
+def test_a_restarted_beta_learns_at_once_of_what_is_idle(site: Site) -> None:
+    """Nothing is sent of it, so nobody but alpha can tell: retention there waits for that."""
+    site.stop("beta")
+    site.start("beta")
+
+    def known() -> list[str]:
+        return [replica["dataset"] for replica in site.status("beta")["replicas"]]
+
+    site.wait(lambda: known() == [DATASET], "beta to know its replica", 20)

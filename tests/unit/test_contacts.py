@@ -37,10 +37,12 @@ class Beta:
 
     error: ZrError | None = None
     quiet: float = math.inf
+    boot: str = "first"
 
-    def seek_sign(self) -> None:
+    def seek_sign(self) -> str:
         if self.error is not None:
             raise self.error
+        return self.boot
 
     def quiet_seconds(self) -> float:
         return self.quiet
@@ -97,6 +99,22 @@ def test_a_target_that_does_not_answer_is_said_within_seconds_and_why() -> None:
     assert world.told[1:] == [(Event.PEER_ANSWERS, {"peer": "beta", "seconds": 29})]
     assert world.woken == ["beta"]
     assert contacts.describe_targets()[0]["error"] is None
+
+
+def test_another_daemon_is_noticed_once() -> None:
+    restarted: list[str] = []
+    world = World()
+    contacts = world.contacts(restarted=restarted.append)
+    contacts.ask("beta")
+    contacts.ask("beta")
+    world.beta.error = GONE
+    contacts.ask("beta")
+    assert not restarted
+    world.beta.error, world.beta.boot = None, "second"
+    contacts.ask("beta")
+    contacts.ask("beta")
+    assert restarted == ["beta"]
+    assert not world.told
 
 
 def test_behind_a_stream_that_fills_the_link_a_sign_may_be_late() -> None:

@@ -27,11 +27,16 @@ UNHEARD_SECONDS = 8.0
 """The same of a source, which asks in its own time."""
 
 
+def _ignore(name: str) -> None:
+    pass
+
+
 class Sign(Protocol):
     """The way to a target."""
 
-    def seek_sign(self) -> None:
-        """Returns when it has given a sign of life. Raises ZrError within a few seconds."""
+    def seek_sign(self) -> str:
+        """Returns when it has given a sign of life: a word that its daemon keeps until it ends.
+        Raises ZrError within a few seconds."""
 
     def quiet_seconds(self) -> float:
         """Since something else last moved on the way there."""
@@ -44,6 +49,8 @@ class Contact:
     began: float
     """Since when it should be heard."""
     heard: float | None = None
+    boot: str | None = None
+    """Which daemon it was that gave the last sign."""
     error: ZrError | None = None
     """Why the last sign did not come."""
     told: float | None = None
@@ -73,6 +80,8 @@ class Contacts:
     """Name → the way there."""
     answered: Callable[[str], None]
     """answered(target): after a silence."""
+    restarted: Callable[[str], None] = _ignore
+    """restarted(target): another daemon answers than before; it knows nothing of what was said."""
     sources: Mapping[str, Node] = field(default_factory=dict)
     """Name → whose replicas may be kept here."""
     expected: frozenset[str] = frozenset()
@@ -101,8 +110,9 @@ class Contacts:
     def ask(self, name: str) -> None:
         """Ask one target for a sign of life, once; tells what changed, and asks again later."""
         error: ZrError | None = None
+        boot: str | None = None
         try:
-            self.targets[name].seek_sign()
+            boot = self.targets[name].seek_sign()
         except ZrError as failed:
             error = failed
         with self.agenda.monitor:
@@ -115,6 +125,9 @@ class Contacts:
             over = self._judge(name, contact, SILENT_SECONDS)
             if over:
                 self.answered(name)
+            before, contact.boot = contact.boot, boot or contact.boot
+            if before is not None and before != contact.boot:
+                self.restarted(name)
         pause = ASK_SECONDS if error is None else AGAIN_SECONDS
         self.agenda.ask(("sign", name), lambda: self.ask(name), pause)
 

@@ -154,6 +154,15 @@ class Lanes:
                 state.failures = 0
                 self._ask(uuid)
 
+    def doubt_target(self, target: str) -> None:
+        """Its daemon is another one by now. What is remembered of its replicas may be wrong, and it
+        knows of none before it is asked: retention and `zr status` there wait for that."""
+        for state in self.states.values():
+            if state.lane.target.name == target:
+                state.remembered_pins |= state.pins
+                state.view = None
+        self.wake_all(lambda state: state.lane.target.name == target)
+
     def of_dataset(self, dataset: str) -> list[LaneState]:
         """The lanes of one dataset."""
         return [s for s in self.states.values() if s.lane.dataset == dataset]

@@ -99,12 +99,8 @@ class PeerClient:
         )
         # Before each use of this one a PONG must come, and nothing else ever runs on it.
         signs = replace(limits, connect_seconds=limits.sign_seconds, ping_seconds=0.0)
-        self._signs = LinkPool(
-            lambda: dial(target, hello, clock, signs, limits.silence_seconds)[0],
-            1,
-            limits.sign_seconds,
-            signs,
-        )
+        self._signs = LinkPool(lambda: self._dial_sign(signs), 1, limits.sign_seconds, signs)
+        self._sign_of = ""
 
     @property
     def connections_made(self) -> int:
@@ -117,11 +113,12 @@ class PeerClient:
         self._streams.close()
         self._signs.close()
 
-    def seek_sign(self) -> None:
+    def seek_sign(self) -> str:
         """Returns when the target has given a sign of life, on a connection of its own: soon, also
-        where calls and streams wait for a pool. Errors: those of dial.py, within a few seconds."""
+        where calls and streams wait for a pool. What it returns is another word once the target's
+        daemon is another one. Errors: those of dial.py, within a few seconds."""
         with self._signs.borrow():
-            return
+            return self._sign_of
 
     def quiet_seconds(self) -> float:
         """Since something last moved in a stream: a sign may be late behind one that fills a slow
@@ -214,6 +211,12 @@ class PeerClient:
         link, self.peer_hello = dial(
             self._target, self._hello, self._clock, self._limits, user_timeout_seconds
         )
+        return link
+
+    def _dial_sign(self, limits: Limits) -> Link:
+        silence_seconds = self._limits.silence_seconds
+        link, hello = dial(self._target, self._hello, self._clock, limits, silence_seconds)
+        self._sign_of = hello.boot
         return link
 
     def _may_squeeze(self, lane: Lane) -> bool:
