@@ -26,7 +26,7 @@ UNITS := $(wildcard systemd/*.service)
 COMPLETIONS := bash-completion/completions/zr zsh/site-functions/_zr fish/vendor_completions.d/zr.fish
 
 .PHONY: man install uninstall wheels help demo test check format lint types layers unit lab-build lab-test \
-	soak power-loss damage differential bench-versions bench-retention sim sim-fresh sim-night sim-report mutants clean
+	soak power-loss damage differential bench-versions bench-retention sim sim-fresh sim-night sim-year sim-report mutants clean
 
 help:  ## these lines
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -84,12 +84,16 @@ sim-fresh: $(STAMP)  ## SEEDS=100 new seeds of two days; what fails becomes a fi
 sim-night: $(STAMP)  ## SEEDS=5000 new seeds on all cores; RESUME=FILE goes on with an earlier record
 	@$(BIN)/python -m tests.simulation --night $(SEEDS) $(if $(RESUME),--resume $(RESUME))
 
+sim-year: $(STAMP)  ## SEED=n: a year of minutes, with beta away for weeks and months; some ten minutes
+	@$(BIN)/python -u -m tests.simulation --year --seed $(SEED)
+
 sim-report: $(STAMP)  # a part of `make test`: it reports and records, and never fails it
 	@$(BIN)/python -m tests.simulation --fresh 20 || \
 		echo "New seeds failed (see above). This does not fail the tests: make each a fixed seed."
 
-bench-retention: $(STAMP)  ## judging 100,000 snapshots: time and memory, beside one by one
+bench-retention: bench-versions  ## the same, and judging 100,000: time, memory; bzfs and sanoid
 	@$(BIN)/python -m tests.bench.retention
+	@$(BIN)/python -m tests.lab.bench_retention
 
 mutants: $(STAMP)  ## deliberate bugs, each of which a seed or a test must notice
 	@$(BIN)/python -m tests.simulation.mutants

@@ -103,6 +103,12 @@ class Choices:
         """Of any snapshot."""
         return {"do": "clone", "snapshot": self._snapshot(n, k), "to": self._new(m)}
 
+    def promote(self, n: int, m: int, *_: int) -> Operation:
+        """Mostly of a clone."""
+        clones = [name for name, origin in self.look.origins.items() if origin]
+        dataset = pick(clones, n) if clones and m % 8 else self._dataset(n)
+        return {"do": "promote", "dataset": dataset}
+
     def take(self, n: int, m: int, *_: int) -> Operation:
         """A snapshot that is not zr's."""
         return {"do": "take", "snapshot": f"{self._dataset(n)}@{pick(FOREIGN, m)}"}

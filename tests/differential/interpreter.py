@@ -129,6 +129,10 @@ class Interpreter:
         self._touch(parents)
         return DONE
 
+    def _do_promote(self, op: Operation) -> str:
+        self.world.promote(self.look.whole(op["dataset"]))
+        return DONE
+
     def _do_take(self, op: Operation) -> str:
         self.world.take(self.look.whole(op["snapshot"]))
         return DONE
@@ -285,6 +289,7 @@ class Interpreter:
             self._said(lambda: len(self.port.observe_history(whole).snapshots)),
             self._said(lambda: sorted(self.port.observe_properties(whole))),
             self._said(lambda: self.port.observe_resume(whole) is not None),
+            self._said(lambda: self.port.observe_origin(whole) is not None),
             self._said(lambda: len(self.port.observe_holds([snapshot]))),
             [found.name, self.look.number(found.guid)] if isinstance(found, Snapshot) else found,
         ]

@@ -28,6 +28,7 @@ class Look:
         self.holds: dict[str, dict[str, frozenset[str]]] = {}
         self.points: dict[str, ResumePoint | None] = {}
         self.properties: dict[str, dict[str, str]] = {}
+        self.origins: dict[str, str | None] = {}
         self._witness: dict[str, Witness] = {}
 
     def number(self, guid: int) -> int:
@@ -83,8 +84,13 @@ class Look:
 
     def _forget_all_but(self, names: AbstractSet[str]) -> None:
         known_by_name: tuple[dict[str, Any], ...] = (
-            self.datasets, self.histories, self.holds, self.points, self.properties
-        )  # fmt: skip
+            self.datasets,
+            self.histories,
+            self.holds,
+            self.points,
+            self.properties,
+            self.origins,
+        )
         for known in known_by_name:
             for gone in known.keys() - names:
                 del known[gone]
@@ -93,6 +99,7 @@ class Look:
         port, whole = self.world.port, self.whole(name)
         if itself:
             self.properties[name] = port.observe_properties(whole)
+            self.origins[name] = port.observe_origin(whole)
         if versions:
             history = self.histories[name] = port.observe_history(whole)
             self.guids.update((f"{name}@{s.name}", s.guid) for s in history.snapshots)
@@ -113,6 +120,7 @@ class Look:
                 "compressed" if dataset.compressed else "uncompressed",
                 "mounted" if dataset.mounted else "not mounted",
             ],
+            "origin": self.own(self.origins[name] or ""),
             "user": dict(sorted(dataset.user_properties.items())),
             "properties": dict(sorted(self.properties[name].items())),
             "snapshots": [self._version(s, ranks) for s in history.snapshots],

@@ -52,6 +52,7 @@ WEIGHTS = {
     "rename": 1,
     "destroy": 1,
     "clone": 1,
+    "promote": 1,
     "take": 1,
     "set_property": 1,
     "key": 1,

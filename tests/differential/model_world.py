@@ -85,6 +85,17 @@ class ModelWorld:
             raise Impossible(snapshot)
         self.pools.clone(snapshot, name)
 
+    def promote(self, dataset: str) -> None:
+        """See World."""
+        clone = self._dataset(dataset)
+        owner = self.pools.owner(clone.origin) if clone.origin else None
+        if owner is None or clone.origin is None:
+            raise Impossible(dataset)
+        moving = {v.name for v in owner.snapshots if v.createtxg <= clone.origin.createtxg}
+        if moving & {v.name for v in clone.snapshots}:
+            raise Impossible(dataset)
+        self.pools.promote(dataset)
+
     def take(self, snapshot: str) -> None:
         """See World."""
         dataset, _, _ = snapshot.partition("@")

@@ -21,6 +21,7 @@ MODULES = (
     "model_zfs_streams",
     "model_zfs_send",
     "model_zfs_receive",
+    "model_zfs_keeps",
     "model_zfs",
 )
 """In the order in which they import each other."""
@@ -40,11 +41,11 @@ class Mutant:
 
 MUTANTS = {
     "careless-destroy": Mutant(
-        "model_zfs",
-        '        if version.holds:\n            return "held"\n',
+        "model_zfs_keeps",
+        '    if seen.tags:\n        return "held"\n',
         "",
         "a held snapshot stays",
-        2,
+        8,
     ),
     "any-txg": Mutant(
         "model_zfs",
@@ -58,21 +59,21 @@ MUTANTS = {
         "File(content, pool.txg, mode)}\n            found.changed_txg = pool.txg\n",
         "File(content, pool.txg, mode)}\n            found.changed_txg = pool.txg - 1\n",
         "a write() right before the call counts",
-        4,
+        1,
     ),
     "lenient-base": Mutant(
         "model_zfs_receive",
         "if target.changed_txg > base.createtxg or (",
         "if (",
         "a replica that was changed takes no increment",
-        16,
+        45,
     ),
     "forgetful-cut": Mutant(
         "model_zfs_receive",
         "            target.receiving = False\n",
         "            target.receiving = False\n            target.partial = None\n",
         "what arrived of a stream that was cut is kept",
-        2,
+        1,
     ),
     "wrong-guid": Mutant(
         "model_zfs_receive",

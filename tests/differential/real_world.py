@@ -97,6 +97,10 @@ class RealWorld:
         """See World."""
         self._try(_zfs, "zfs", "clone", snapshot, name)
 
+    def promote(self, dataset: str) -> None:
+        """See World."""
+        self._try(_zfs, "zfs", "promote", dataset)
+
     def take(self, snapshot: str) -> None:
         """See World."""
         self._try(binding().lzc_snapshot, [snapshot.encode()])

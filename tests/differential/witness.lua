@@ -5,7 +5,7 @@
 -- look at the end of a sequence goes by no witness.
 args = ...
 local root = args["argv"][1]
-local out = {}
+local out, origins = {}, {}
 local properties = { "compression", "recordsize", "readonly" }
 
 local function versions(dataset)
@@ -14,6 +14,7 @@ local function versions(dataset)
     words[#words + 1] = snapshot
     words[#words + 1] = string.format("%u", zfs.get_prop(snapshot, "guid"))
     holds[#holds + 1] = string.format("%u", zfs.get_prop(snapshot, "userrefs"))
+    for clone in zfs.list.clones(snapshot) do origins[clone] = snapshot end
   end
   for bookmark in zfs.list.bookmarks(dataset) do words[#words + 1] = bookmark end
   return table.concat(words, "\n"), table.concat(holds, " ")
@@ -37,10 +38,14 @@ local function look(dataset)
   local token = zfs.get_prop(dataset, "receive_resume_token") or ""
   local names, holds = versions(dataset)
   if dataset ~= root then
-    out[dataset] = table.concat({ nature(dataset), names, holds, token }, "\n.\n")
+    out[dataset] = { nature(dataset), names, holds, token }
   end
   for child in zfs.list.children(dataset) do look(child) end
 end
 
 look(root)
+for dataset, parts in pairs(out) do
+  parts[1] = parts[1] .. "\n" .. (origins[dataset] or "no clone")
+  out[dataset] = table.concat(parts, "\n.\n")
+end
 return out

@@ -44,6 +44,9 @@ class World(Protocol):
     def clone(self, snapshot: str, name: str) -> None:
         """`zfs clone`."""
 
+    def promote(self, dataset: str) -> None:
+        """`zfs promote`."""
+
     def take(self, snapshot: str) -> None:
         """`zfs snapshot`."""
 

@@ -8,6 +8,7 @@ gone.
 from typing import TYPE_CHECKING
 
 from tests.simulation.truth import own_versions
+from tests.simulation.wanted import wish_of
 from zrepl_py.engine.commands import Command
 from zrepl_py.model.policy import Keep
 
@@ -43,22 +44,21 @@ class Arrival:
             for v in d.snapshots
         }
         keep = truth.order_of[dataset].policy.keep.get(node.node.name, Keep())
-        for place in range(first, last):
-            if lineage.guids[place] in present and self._wanted(lineage.labels, place, keep):
-                self.site.watch.violation(
-                    "arrival",
-                    f"{command.args[0]} came to {node.node.name}, but guid "
-                    f"{lineage.guids[place]} before it was left out, which {keep} wants.",
-                )
-
-    def _wanted(self, labels: list[int], place: int, keep: Keep) -> bool:
-        newer = labels[place + 1 :]
-        if keep == Keep():
-            return True
-        if keep.last is not None and len(newer) < keep.last:
-            return True
-        within = keep.within_seconds
-        return within is not None and all(n - labels[place] <= within for n in newer)
+        jumped = present & set(lineage.guids[first:last])
+        if not jumped:
+            return
+        there = {v.guid for v in node.pools.dataset(command.args[0].partition("@")[0]).snapshots}
+        # What was there when the plan was made may be gone by now.
+        for view in (there | present, there | present | set(lineage.guids[first:])):
+            ordered = sorted(view & lineage.place.keys(), key=lineage.place.__getitem__)
+            surely = wish_of(truth.labels(ordered), keep).surely
+            jumped &= {ordered[place] for place in surely}
+        if jumped:
+            self.site.watch.violation(
+                "arrival",
+                f"{command.args[0]} came to {node.node.name}, but guids {sorted(jumped)} before it "
+                f"were left out, which {keep} wants.",
+            )
 
     def at_end(self) -> None:
         """The newest of every dataset is everywhere."""

@@ -1,24 +1,31 @@
 """No snapshot goes that is held, pinned, the last common base, the newest, or wanted by retention.
 
-Verdicts are judged again here, in another way than core/retention.py: by counting in the truth.
+Verdicts are judged again here, in another way than core/retention.py: by wanted.py, from what is
+there. What people destroyed may still have been known when it was decided, so where they do such
+things, it must be wanted with it too.
 """
 
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from tests.simulation.judging import judge_wish
 from tests.simulation.people import is_replica
 from tests.simulation.truth import own_versions
+from tests.simulation.wanted import is_in_doubt
 from zrepl_py.engine.commands import Command
 from zrepl_py.events import Event
 from zrepl_py.model.names import parse_tick, render_hold
 from zrepl_py.model.observation import DestroyOutcome
 from zrepl_py.model.policy import Keep
+from zrepl_py.testing.model_zfs_state import ModelDataset
 
 if TYPE_CHECKING:
     from tests.simulation.node import SimNode
     from tests.simulation.site import Site
 
 KNOWN_SECONDS = 60.0
+KNOWN_CLOCK_SECONDS = 600.0
+"""A clock may step between a plan and its destroys."""
 
 
 class Destroys:
@@ -41,9 +48,25 @@ class Destroys:
             self._base[key] = (fields["snapshot"], self.site.loop.now)
         elif event is Event.LANE_FAILED:
             self._base.pop((fields["dataset"], fields["target"]), None)
+        elif event is Event.SNAPSHOTS_GONE:
+            self._check_gone(node, fields["dataset"], fields["names"])
+
+    def _check_gone(self, node: "SimNode", dataset: str, names: list[str]) -> None:
+        """Only what somebody else destroyed is told as gone."""
+        truth, found = self.site.truth, node.pools.find(dataset)
+        own = own_versions(found) if found is not None else []
+        if not own:
+            return
+        for guid in truth.lineages[truth.dataset_of[own[-1].guid]].guids:
+            by = truth.destroyed.get((node.node.name, guid))
+            if by == "retention" and guid not in truth.allowed and truth.label[guid].name in names:
+                who = node.node.name
+                sentence = f"{who} tells that guid {guid} of {dataset} is gone: its own deed."
+                self.site.watch.violation("destroys", sentence)
 
     def before_destroy_snapshots(self, node: "SimNode", command: Command) -> None:
         """What is asked for."""
+        doomed: dict[str, list[int]] = {}
         for name, guid in command.args[0].items():
             dataset_name, _, short = name.partition("@")
             found = node.pools.find(dataset_name)
@@ -57,7 +80,9 @@ class Destroys:
             if not is_replica(node, found):
                 self._check_base(node, dataset_name, short, guid)
             if not version.holds:
-                self._check_verdict(node, name, guid)
+                doomed.setdefault(dataset_name, []).append(guid)
+        for name, guids in doomed.items():
+            self._check_verdicts(node, node.pools.dataset(name), guids)
 
     def before_release(self, node: "SimNode", command: Command) -> None:
         """The source lets go of a hold: not while the target has nothing newer."""
@@ -87,25 +112,32 @@ class Destroys:
             if base == short and known and arrived[-1] == guid:
                 self._say(node, f"{dataset}@{short}", f"is the base of {target.node.name}")
 
-    def _check_verdict(self, node: "SimNode", name: str, guid: int) -> None:
+    def _check_verdicts(self, node: "SimNode", dataset: ModelDataset, doomed: list[int]) -> None:
         truth = self.site.truth
-        dataset = truth.dataset_of[guid]
-        policy = truth.order_of[dataset].policy
-        keep, limits = policy.keep.get(node.node.name, Keep()), policy.limits
-        lineage = truth.lineages[dataset]
-        if node.node.name == policy.source:
-            newer = lineage.guids[lineage.place[guid] + 1 :]
-        else:
-            arrived = truth.arrived[node.node.name, dataset]
-            newer = arrived[arrived.index(guid) + 1 :]
-        if len(newer) >= limits.max_snapshots:
-            return
-        label = lineage.labels[lineage.place[guid]]
-        old = keep.within_seconds is None or any(
-            lineage.labels[lineage.place[g]] - label > keep.within_seconds for g in newer
-        )
-        if keep == Keep() or (keep.last is not None and len(newer) < keep.last) or not old:
-            self._say(node, name, f"is wanted by {keep}")
+        here = [v.guid for v in own_versions(dataset)]
+        source = truth.dataset_of[doomed[0]]
+        policy = truth.order_of[source].policy
+        keep = policy.keep.get(node.node.name, Keep())
+        views = [here]
+        if self.site.truth.by_hand.get(node.node.name):
+            views.append(self._with_lost(node, source, set(here)))
+        site, wanted = self.site, set(doomed)
+        steady = site.loop.now - site.faults.clock_changed_at > KNOWN_CLOCK_SECONDS
+        now = node.clock.now() if steady and node.node.name == policy.source else None
+        for view in views:
+            wanted &= judge_wish(node, source, policy, view, now)[0]
+        if not steady or is_in_doubt(truth.labels(here), now):
+            wanted -= truth.allowed  # what the doubt kept, and a person did not
+        for guid in wanted:
+            self._say(node, f"{dataset.name}, guid {guid}", f"is wanted by {keep}")
+        if len(views) == 1 and len(here) - len(doomed) < (keep.at_least or 0):
+            self._say(node, dataset.name, f"has fewer than {keep} then")
+
+    def _with_lost(self, node: "SimNode", source: int, here: set[int]) -> list[int]:
+        """What is here, and what people destroyed of it."""
+        place = self.site.truth.lineages[source].place
+        lost = self.site.truth.by_hand.get(node.node.name, set())
+        return sorted(here | (lost & place.keys()), key=place.__getitem__)
 
     def after_destroy_snapshots(
         self, node: "SimNode", command: Command, value: list[DestroyOutcome]

@@ -3,6 +3,7 @@
 from tests.simulation.mutant import Mutant
 from tests.simulation.mutant_list_keep import KEEP_MUTANTS
 from tests.simulation.mutant_list_site import SITE_MUTANTS
+from tests.simulation.mutant_list_time import TIME_MUTANTS
 
 _REPLICATION_TEST = "tests.unit.test_replication"
 _REPLICATION = "zrepl_py.core.replication"
@@ -16,12 +17,15 @@ _VOTERS = "zrepl_py.core.voters"
 MUTANTS = (
     *SITE_MUTANTS,
     *KEEP_MUTANTS,
+    *TIME_MUTANTS,
     Mutant(
         "plan-without-hold",
         _REPLICATION,
         "_transfer",
         "[Hold(to), step, SetCursor(to)]",
         "[step, SetCursor(to)]",
+        # Since what waits for a target is voted for, the simulator cannot lose anything by it.
+        test=f"{_REPLICATION_TEST}::test_steady_increment_costs_four_steps",
     ),
     Mutant(
         "cursor-before-transfer",
@@ -114,8 +118,8 @@ MUTANTS = (
         "skip-ignores-what-is-there",
         _RETENTION,
         "would_drop_on_target",
-        "_judge_doomed([*present, *arriving], keep, cap, {}, ())",
-        "_judge_doomed([*present, *arriving, *arriving[-1:] * 3], keep, cap, {}, ())",
+        "_judge_doomed([*present, *arriving], keep",
+        "_judge_doomed([*present, *arriving, *arriving[-1:] * 3], keep",
     ),
     Mutant(
         "parent-not-checked-by-the-target",
@@ -150,16 +154,19 @@ MUTANTS = (
     Mutant(
         "prune-ignores-pins",
         _SOURCE,
-        "Source._doom",
-        'pins = join_pins(dict.fromkeys(member.held, ("held",)), bases, *needed)',
-        "pins = join_pins()",
+        "Source._look",
+        "pins = join_pins(found, bases, pin_running(self.readers()), *needed)",
+        "pins = join_pins(found)",
+        # What is held is found in the pool as well.
+        test="tests.unit.test_source_retention"
+        "::test_the_base_of_a_peer_that_was_never_seen_is_known_by_its_cursor",
     ),
     Mutant(
         "prune-only-asks-the-verdict",
         _SOURCE,
-        "Source._doom",
-        "plan_removal(member.history, keep, limits, pins, now=now, expected=expected)",
-        "plan_removal(member.history, keep, limits, {}, now=now, expected=expected)",
+        "Source._look",
+        "history, keep, limits, pins, now=now",
+        "history, keep, limits, {}, now=now",
     ),
     Mutant(
         "tick-number-again",

@@ -90,14 +90,14 @@ SITE_MUTANTS = (
         "replica-pruned-once",
         _REPLICAS,
         "Replicas._prune",
-        "known.replica is known.pruned",
+        "replica is known.pruned",
         "known.pruned is not None",
     ),
     Mutant(
         "cap-ignored",
         _RETENTION,
         "_thin",
-        "excess = max(0, len(unpinned) - places)",
+        "excess = len(unpinned) - places",
         "excess = 0",
     ),
     # Order, and what is durable.

@@ -49,7 +49,7 @@ def planted(mutant: Mutant) -> Iterator[None]:
     first, last = node.lineno - 1, node.end_lineno or node.lineno
     body = "".join(lines[first:last])
     if body.count(mutant.old) != 1:
-        raise SystemExit(f"{mutant.name}: its text is {body.count(mutant.old)} times in {path}.")
+        raise ValueError(f"{mutant.name}: its text is {body.count(mutant.old)} times in {path}.")
     mutated = "".join(lines[:first]) + body.replace(mutant.old, mutant.new) + "".join(lines[last:])
     whole = compile(mutated, f"{path} with {mutant.name}", "exec", dont_inherit=True)
     original = target.__code__

@@ -8,7 +8,7 @@ from tests.simulation.mutant import Mutant
 from tests.simulation.mutant_list import MUTANTS
 from tests.simulation.mutants import hunt, planted
 
-QUICK = ("plan-without-hold", "acknowledged-before-journal", "every-seventh-skipped")
+QUICK = ("replica-pruned-once", "acknowledged-before-journal", "every-seventh-skipped")
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda m: m.name)

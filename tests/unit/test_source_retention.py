@@ -5,7 +5,7 @@ from typing import Any
 from tests.simulation.loop import Loop, NodeClock
 from zrepl_py.daemon.lanes import Target
 from zrepl_py.daemon.source import Source
-from zrepl_py.engine.commands import run
+from zrepl_py.engine.commands import Engine, run
 from zrepl_py.events import Event
 from zrepl_py.model.names import Epoch, TickName, render_cursor, render_tick
 from zrepl_py.model.policy import Keep, Limits, Policy, Selection
@@ -18,6 +18,7 @@ ALPHA = Node("11111111-0000-0000-0000-000000000000", "alpha")
 BETA = Node("22222222-0000-0000-0000-000000000000", "beta")
 KEY = ("p", "tank")
 HOUR = 3600
+OLD = Limits(max_remove_percent=50, keep_waiting=0)
 
 
 class _Asked:
@@ -28,7 +29,7 @@ class _Asked:
 class Alpha:
     """A source with a week of hours of tank/a, and no peer that answers."""
 
-    def __init__(self, keep: Keep, hours: int = 168) -> None:
+    def __init__(self, keep: Keep, hours: int = 168, limits: Limits = OLD) -> None:
         self.told: list[tuple[Event, dict[str, Any]]] = []
         self.at = 1_790_000_000
         self.pools = ModelPools({"tank": 1 << 30}, now=lambda: self.at)
@@ -44,7 +45,7 @@ class Alpha:
             node=ALPHA,
             epoch=Epoch(1, "9f3a21cc"),
             policies=[Policy("p", "alpha", Selection(("tank/**",)), 60, ("beta",),
-                             {"alpha": keep}, limits=Limits(max_remove_percent=50))],
+                             {"alpha": keep}, limits=limits)],
             targets=[Target(BETA, None)],  # type: ignore[arg-type]
             ports=self.ports,
             clock=clock,
@@ -78,3 +79,33 @@ def test_the_base_of_a_peer_that_was_never_seen_is_known_by_its_cursor() -> None
     left = alpha.prune()
     assert left[0] == "2"
     assert len(left) in (6, 7)
+
+
+def test_a_look_that_began_before_a_destroy_brings_nothing_back() -> None:
+    alpha = Alpha(Keep(last=5), hours=12, limits=Limits(keep_waiting=0))
+    run(alpha.source.tick(KEY), alpha.ports)
+    tick = alpha.source.tick(KEY)
+    command = next(tick)
+    while True:
+        seen = getattr(alpha.ports[command.port], command.verb)(*command.args, **command.kwargs)
+        if command.verb == "observe_history" and command.args == ("tank/a",):
+            run(alpha.source.prune(KEY), alpha.ports)
+            break
+        command = tick.send(seen)
+    run(_rest(tick, seen), alpha.ports)
+    left = [v.guid for v in alpha.pools.dataset("tank/a").snapshots]
+    assert len(left) < 12
+    known = alpha.source.history_of("tank/a")
+    assert known is not None
+    assert [s.guid for s in known.snapshots] == left
+    run(alpha.source.prune(KEY), alpha.ports)
+    assert Event.SNAPSHOTS_GONE not in [event for event, _ in alpha.told]
+
+
+def _rest(engine: Engine[None], answer: Any) -> Engine[None]:
+    """An engine that was begun, to its end."""
+    try:
+        while True:
+            answer = yield engine.send(answer)
+    except StopIteration:
+        return

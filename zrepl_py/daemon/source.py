@@ -5,19 +5,23 @@ tick observes again. Unknown is unsafe: what is not known is not pruned. Runs as
 agenda, so it needs no lock (engine/commands.py).
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from zrepl_py.core.caution import plan_removal
-from zrepl_py.core.pins import pin_bases
-from zrepl_py.core.retention import join_pins
+from zrepl_py.core.caps import Awaited, Caps, GivesWay, find_awaited, find_waiting
+from zrepl_py.core.caution import Removal, plan_removal
+from zrepl_py.core.pins import pin_bases, pin_running
+from zrepl_py.core.retention import Votes, join_pins
 from zrepl_py.daemon.doubts import Doubts
 from zrepl_py.daemon.lanes import Lanes, Target, Tell
+from zrepl_py.daemon.leftovers import Leftovers
 from zrepl_py.daemon.manifests import Manifests
+from zrepl_py.daemon.rooms import Queue, Rooms
 from zrepl_py.daemon.troubles import Trouble
-from zrepl_py.engine.commands import Agenda, Engine
+from zrepl_py.engine.commands import Agenda, Engine, ask
 from zrepl_py.engine.group import Group, Member, observe_group, pools_of
+from zrepl_py.engine.last_look import LastLook, plan_freshly
 from zrepl_py.engine.prune import Doom, prune
 from zrepl_py.engine.tick import TickResult, take_tick
 from zrepl_py.errors import Bug, ZrError
@@ -28,6 +32,7 @@ from zrepl_py.model.policy import Keep, Policy
 from zrepl_py.model.site import Manifest, Node
 from zrepl_py.ports.clock import ClockPort
 from zrepl_py.ports.peer import PeerPort
+from zrepl_py.ports.zfs import ZfsPort
 
 GroupKey = tuple[str, str]
 """(policy's name, pool)"""
@@ -98,14 +103,27 @@ class Source:
         self._rescan_seconds = rescan_seconds
         self._scanned: dict[GroupKey, float] = {}
         self._pruned: dict[GroupKey, float] = {}
+        self._gone: dict[GroupKey, set[int]] = {}
+        """What is known to be gone since the group was last looked at: pruning does not wait for
+        that look, which may have seen it just before."""
         self._unfinished: dict[GroupKey, tuple[str, ...]] = {}
-        self._doubts = Doubts(tell)
+        self._at_rest: dict[str, tuple[Any, LastLook]] = {}
+        """Dataset → what its last plan followed from, where by that alone nothing was to go."""
+        self._doubts, self._leftovers = Doubts(tell), Leftovers(tell)
+        self.readers: Callable[[], Mapping[int, str]] = dict
+        """guid → which proof reads it now."""
+        self.rooms = Rooms(clock, tell)
         self._peers = {target.node.short: name for name, target in self._targets.items()}
 
     @property
     def cadences(self) -> dict[GroupKey, int]:
         """Group → seconds between its ticks."""
         return {key: policy.every_seconds for key, policy in self.policies.items()}
+
+    @property
+    def questions(self) -> list[dict[str, Any]]:
+        """What retention asks here."""
+        return self._doubts.questions
 
     @property
     def unpaired(self) -> list[str]:
@@ -211,12 +229,20 @@ class Source:
         scanned = self._scanned.get(key)
         if scanned is not None and self._clock.monotonic() - scanned < self._rescan_seconds:
             return self.groups[key]
-        before = self.groups.get(key)
+        gone = self._gone[key] = set()
         observed = yield from observe_group(self.policies[key], key[1], self._reserved)
+        seen_before = {d: m for d, m in observed.members.items() if gone & m.guids}
+        observed = observed.updated({d: m.without(gone) for d, m in seen_before.items()})
+        before = self.groups.get(key)
         self.groups[key] = observed
         self._scanned[key] = self._clock.monotonic()
         for dataset in (before.members.keys() if before else set()) - observed.members.keys():
             self._tell(Event.DATASET_GONE, dataset=dataset, group=key[0])
+            self._doubts.forget(dataset)
+        for dataset, member in before.members.items() if before else ():
+            seen = observed.members.get(dataset)
+            if seen is not None and seen.dataset.guid == member.dataset.guid:
+                self._leftovers.compare(dataset, member.history, seen.history)
         for dataset in observed.refused.keys() - (before.refused.keys() if before else set()):
             message = observed.refused[dataset]
             self._tell(Event.DATASET_REFUSED, dataset=dataset, group=key[0], message=message)
@@ -257,8 +283,16 @@ class Source:
         group = self.groups.get(key)
         if group is None:
             return
-        dooms = {n: d for n, m in group.members.items() if (d := self._doom(group, n, m))}
+        dooms: dict[str, Doom] = {}
+        left: list[str] = []
         try:
+            gives_way = yield from self._weigh(key, group)
+            for name, member in group.members.items():
+                look = yield from self._look(group, name, member, gives_way)
+                left += self._note(key, name, look)
+                if doomed := tuple(v.snapshot for v in look.removal.doomed):
+                    dooms[name] = Doom(doomed, look.history, frozenset(look.pins))
+            self._leftovers.begin(s.guid for doom in dooms.values() for s in doom.snapshots)
             pruned = yield from prune(dooms)
         except Bug:
             raise
@@ -266,29 +300,78 @@ class Source:
             self._scanned.pop(key, None)
             self._tell(Event.PRUNE_FAILED, group=key[0], reason=error.reason, message=str(error))
             return
-        group = self.groups[key]
-        changes = {}
         for name, doom in dooms.items():
-            if name not in group.members:
-                continue  # observed again meanwhile, and it is gone
             gone = pruned.gone_of(name)
-            guids = {s.guid for s in doom.snapshots if s.name in gone}
-            changes[name] = group.members[name].without(guids)
-        self.groups[key] = group.updated(changes)
-        if pruned.outcomes:
-            self._tell(Event.PRUNED, group=key[0], **pruned.told())
+            self._forget(key, name, {s.guid for s in doom.snapshots if s.name in gone})
+            self._leftovers.end(s.guid for s in doom.snapshots)
+        if pruned.outcomes or left:
+            self._tell(Event.PRUNED, group=key[0], **pruned.told(left))
 
-    def _doom(self, group: Group, name: str, member: Member) -> Doom | None:
+    def _weigh(self, key: GroupKey, group: Group) -> Engine[GivesWay]:
+        """What gives way now, by the pool's room; what waits in it is told."""
+        try:
+            view = yield from ask(ZfsPort.observe_pool, group.pool)
+        except Bug:
+            raise
+        except ZrError:
+            return GivesWay.NOTHING  # the tick says what is the matter
+        waiting: dict[str, Queue] = {}
+        for name, member in group.members.items():
+            for awaited in self._awaited(group, name, member.history):
+                if taken := find_waiting(member.history, awaited):
+                    count, since, most = waiting.get(awaited.target, Queue(0, taken[0], 0))
+                    waiting[awaited.target] = Queue(
+                        count + len(taken), min(since, taken[0]), max(most, len(taken))
+                    )
+        return self.rooms.note(key, group.policy, view, waiting)
+
+    def _awaited(self, group: Group, name: str, history: History) -> tuple[Awaited, ...]:
         lanes = self.lanes.of_dataset(name)
-        needed = (dict.fromkeys(s.pins, (f"needed by {s.lane.target.name}",)) for s in lanes)
-        # By the cursors too: a peer that was not seen since the start may be away for months.
-        bases = pin_bases(member.history, self._peers)
-        pins = join_pins(dict.fromkeys(member.held, ("held",)), bases, *needed)
+        committed = {s.lane.target.name: s.committed.guid for s in lanes if s.committed}
+        return find_awaited(history, group.policy, self._peers, committed)
+
+    def _look(
+        self, group: Group, name: str, member: Member, gives_way: GivesWay
+    ) -> Engine[LastLook]:
         keep = group.policy.keep.get(self.node.name, Keep())
-        told = self.manifests.get((group.policy.name, group.pool))
-        expected = (told.members[name],) if told is not None and name in told.members else ()
         limits, now = group.policy.limits, self._clock.now()
-        removal = plan_removal(member.history, keep, limits, pins, now=now, expected=expected)
-        self._doubts.note(name, removal)
-        doomed = tuple(v.snapshot for v in removal.doomed)
-        return Doom(doomed, member.history, frozenset(pins)) if doomed else None
+
+        def plan(history: History, found: Votes) -> tuple[Removal, Votes]:
+            lanes = self.lanes.of_dataset(name)
+            needed = (dict.fromkeys(s.pins, (f"needed by {s.lane.target.name}",)) for s in lanes)
+            # By the cursors too: a peer that was not seen since the start may be away for months.
+            bases = pin_bases(history, self._peers)
+            pins = join_pins(found, bases, pin_running(self.readers()), *needed)
+            told = self.manifests.get((group.policy.name, group.pool))
+            expected = (told.members[name],) if told is not None and name in told.members else ()
+            caps = Caps(self._awaited(group, name, history), gives_way)
+            removal = plan_removal(
+                history, keep, limits, pins, now=now, expected=expected, caps=caps
+            )
+            return removal, pins
+
+        history, told = member.history, self.manifests.get((group.policy.name, group.pool))
+        lanes = [(s.lane.target.name, s.pins, s.committed) for s in self.lanes.of_dataset(name)]
+        valid = told.members.get(name) if told is not None else None
+        asked = (history, group.policy, gives_way, valid, dict(self.readers()), lanes)
+        before = self._at_rest.get(name)
+        if before is not None and before[0] == asked:
+            return before[1]  # the clock is not asked: a doubt only ever keeps more
+        look = yield from plan_freshly(name, history, limits, plan, self._peers, self.readers)
+        self._at_rest.pop(name, None)
+        if not look.looked:
+            self._at_rest[name] = (asked, look)
+        return look
+
+    def _note(self, key: GroupKey, name: str, look: LastLook) -> list[str]:
+        """What was found; returns what stays against the plan, where that is news."""
+        self._doubts.note(name, look.removal)
+        self._forget(key, name, {s.guid for s in look.gone})
+        return self._leftovers.note(name, look)
+
+    def _forget(self, key: GroupKey, name: str, guids: Collection[int]) -> None:
+        """These are not there any more."""
+        group = self.groups[key]
+        self._gone.setdefault(key, set()).update(guids)
+        if guids and name in group.members:  # else observed again meanwhile, and it is gone
+            self.groups[key] = group.updated({name: group.members[name].without(guids)})
