@@ -2,7 +2,7 @@
 
 Run by `make bench-retention`. Each measure has a process of its own, so that its memory is its own;
 time is CPU time, since cores are shared. Both must keep the same snapshots, or it fails. What bzfs
-and sanoid need for the same plan is measured in the lab, where there is a ZFS to list.
+and sanoid need is measured in the lab (tests/lab/bench_retention.py), where there is a ZFS to list.
 """
 
 import argparse

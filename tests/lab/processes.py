@@ -10,6 +10,7 @@ import contextlib
 import os
 import select
 import signal
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,15 @@ class Identity:
 def stat_fields(pid: int) -> list[str]:
     """The fields after the command name, which may itself contain anything."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
+def cpu_seconds(pids: Iterable[int]) -> float:
+    """What these processes have used, and what their children that ended had used."""
+    ticks = 0
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            ticks += sum(map(int, stat_fields(pid)[11:15]))
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def is_zombie(pid: int) -> bool:

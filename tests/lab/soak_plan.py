@@ -14,7 +14,7 @@ from .layout import NODES
 WINDOW_SECONDS = 5.5
 OUTAGE_EVERY = 50
 OUTAGE_SECONDS = 75.0
-"""Longer than alpha keeps snapshots: then some that beta never got are gone."""
+"""Longer than alpha's own rules keep snapshots: what beta has not yet waits for it."""
 STEPS_SECONDS = (-3600.0, -61.0, -2.0, 1.0, 5.0, 61.0, 3600.0, 86_400.0, 315_576_000.0)
 FAR_SECONDS = 10_000_000.0
 

@@ -206,7 +206,7 @@ from zrepl_py.errors import ZrError
 from zrepl_py.model.wire import AskReplica, Begin, Hello, LaneName, PROTOCOL
 me = Identity(Path("/etc/zr/node.pem"), Path("/etc/zr/node.key"))
 pin = parse_pin(Path("/etc/zr/peers/beta.pem").read_text())
-node = me.read_pin().node
+node = parse_pin(me.certificate.read_text()).node
 hello = render_message(FrameType.HELLO, Hello(
     PROTOCOL, "0.1.0", node.uuid, node.name, "2.3.9-1", "1-00000000", "boot"))
 draw = random.Random(int(sys.argv[1]))

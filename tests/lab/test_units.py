@@ -63,6 +63,17 @@ def test_copies_are_proven_with_the_units_rights(lab: Lab) -> None:
     assert "zr-restore-drills/" not in lab.alpha.sh("zfs list -Ho name").text
 
 
+def test_a_node_from_before_the_proof_worker_gets_it_at_the_restart_of_an_upgrade(lab: Lab) -> None:
+    """`make install` ends with this restart; nobody runs `zr init` again."""
+    for node, pool in ((lab.alpha, "tank"), (lab.beta, "back")):
+        proof = f"zr-proof@{pool}.service"
+        node.run(["systemctl", "disable", "--now", proof])
+        node.sh("systemctl daemon-reload; systemctl try-restart 'zr-zfs@*' 'zr-proof@*' zr")
+        assert node.run(["systemctl", "is-active", proof]).text.strip() == "active"
+    wait_in_sync(lab)
+    lab.alpha.run(["zr", "verify"], timeout_seconds=120)
+
+
 def test_each_process_has_only_its_own_rights(lab: Lab) -> None:
     def user_of(node: str, unit: str) -> str:
         pid = lab.nodes[node].run(["systemctl", "show", "-P", "MainPID", unit]).text.strip()

@@ -10,6 +10,7 @@ from tests.simulation.night import run_night
 from tests.simulation.scenario import FAULTS, draw_scenario
 from tests.simulation.site import Report, Site
 from tests.simulation.speed import measure
+from tests.simulation.year import YEAR_DAYS, run_year
 
 CHECK_DAYS = 0.25
 FRESH_DAYS = 2.0
@@ -42,6 +43,8 @@ def main() -> int:
     """Exit 1 when a seed failed."""
     options = _parser().parse_args()
     faults = frozenset(options.faults.split(",")) & set(FAULTS) if options.faults else None
+    if options.year:
+        return 0 if run_year(options.seed or 0, options.days or YEAR_DAYS).ok else 1
     if options.speed:
         return measure()
     fresh = options.night or options.fresh
@@ -94,6 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--fresh", type=int, metavar="COUNT", help="so many new seeds")
     parser.add_argument("--night", type=int, metavar="COUNT", help="the same, for thousands")
     parser.add_argument("--speed", action="store_true", help="simulated days per second of CPU")
+    parser.add_argument("--year", action="store_true", help="a year of minutes; with --seed")
     parser.add_argument("--days", type=float, help="how long: 0.25, new seeds 2")
     parser.add_argument("--jobs", type=int, help="processes for new seeds (default: all cores)")
     parser.add_argument("--resume", type=Path, help="the record of new seeds to go on with")

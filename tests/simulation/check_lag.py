@@ -31,8 +31,8 @@ class LagReturns:
     def after_snapshot_changed(self, node: "SimNode", command: Command, value: object) -> None:
         """A tick: note when; and once healing had its time, how far behind targets are."""
         for name in command.args[0]:
-            version = node.pools.dataset(name).snapshot(command.args[1])
-            if version is not None:
+            versions = node.pools.dataset(name).snapshots
+            if versions and (version := versions[-1]).name == command.args[1]:
                 self._taken[version.guid] = self.site.loop.now
         self._look(node)
 

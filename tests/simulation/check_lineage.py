@@ -1,9 +1,11 @@
 """The replica is a subsequence of the source's history, with the source's contents."""
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
-from tests.simulation.truth import content_of, own_versions
+from tests.simulation.truth import content_of
 from zrepl_py.engine.commands import Command
+from zrepl_py.model.names import parse_tick
 
 if TYPE_CHECKING:
     from tests.simulation.node import SimNode
@@ -22,8 +24,8 @@ class LineageKept:
         name = command.args[1]
         for dataset in command.args[0]:
             found = node.pools.dataset(dataset)
-            version = found.snapshot(name)
-            if version is None or version.guid in truth.content:
+            version = found.snapshots[-1] if found.snapshots else None
+            if version is None or version.name != name or version.guid in truth.content:
                 continue
             if not any(order.means(dataset) for order in self.site.orders):
                 self.site.watch.violation("lineage", f"No policy means {dataset}@{name}.")
@@ -53,7 +55,9 @@ class LineageKept:
         if arrived and command.kwargs["from_guid"] == 0:
             watch.violation("lineage", f"{snapshot} was sent whole though a replica exists.")
         arrived.append(guid)
-        truth.destroyed.pop((node.node.name, guid), None)  # here again, after a person's mistake
-        own = [v.guid for v in own_versions(replica)]
-        if any(truth.dataset_of.get(g) != dataset for g in own):
+        truth.found(node.node.name, guid)  # here again, after a person's mistake
+        # The one before it; what was before that was looked at when that one came.
+        own = (v for v in islice(reversed(replica.snapshots), 1, None) if parse_tick(v.name))
+        before = next(own, None)
+        if before is not None and truth.dataset_of.get(before.guid) != dataset:
             watch.violation("lineage", f"{dataset_name} mixes two datasets' snapshots.")

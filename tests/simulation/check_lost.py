@@ -31,7 +31,7 @@ class NothingLost:
         key = (target.node.name, guid)
         self._acknowledged[key] = command.args[1].to.name
         by_hand = self.site.truth.destroyed.get(key) == "person"
-        if guid not in self._present(target) and not by_hand:
+        if not self._newest_is(target, guid) and guid not in self._present(target) and not by_hand:
             self._say(key, "is acknowledged, but not in the pool")
         if key not in self._journalled:
             self._say(key, "is acknowledged, but not in the journal")
@@ -44,6 +44,11 @@ class NothingLost:
                 here = key[0] == node.node.name
                 if here and key[1] not in present and key not in self.site.truth.destroyed:
                     self._say(key, "was acknowledged and is gone")
+
+    def _newest_is(self, node: "SimNode", guid: int) -> bool:
+        """Mostly so: it came just now."""
+        datasets = (d for p in node.pools.pools.values() for d in p.datasets.values())
+        return any(d.snapshots[-1].guid == guid for d in datasets if d.snapshots)
 
     def _present(self, node: "SimNode") -> set[int]:
         pools = node.pools.pools.values()

@@ -1,12 +1,15 @@
-"""What retention drops is gone in the end, on both sides: no snapshot stays that nobody wants.
+"""What retention drops is gone in the end, on both sides: whatever stays is explained.
 
-Counted from the pools alone. Where a rule of time votes too, only the cap is checked here (what it
-wants depends on clocks; check_destroys has the other half: that nothing wanted goes).
+By a rule (wanted.py, which reckons otherwise than core/voters.py), the cap, a hold, or a clock in
+doubt. check_destroys has the other half: that nothing wanted goes.
 """
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
+from tests.simulation.judging import judge_wish
 from tests.simulation.truth import own_versions
+from zrepl_py.daemon.lanes import LOOK_SECONDS
 from zrepl_py.model.policy import Keep, Policy
 from zrepl_py.testing.model_zfs_state import ModelDataset
 
@@ -31,16 +34,34 @@ class UnwantedGone:
                 self._check(target, replica, policy)
 
     def _check(self, node: "SimNode", dataset: ModelDataset, policy: Policy) -> None:
-        own = own_versions(dataset)
-        keep = policy.keep.get(node.node.name, Keep())
-        # What is held is pinned, and does not count for the cap.
-        free = [v.name for v in own if not v.holds]
-        unwanted = free[: -policy.limits.max_snapshots]
-        if keep.last is not None and keep == Keep(last=keep.last):  # no rule votes beside it
-            unwanted += [v.name for v in own[: -keep.last] if not v.holds]
+        answers, key = self.site.answers, (node.node.name, dataset.name)
+        answered = answers.answered_at.get(key, float("-inf"))
+        if key in answers.open or self.site.loop.now - answered < LOOK_SECONDS:
+            return
+        unwanted = find_unexplained(node, dataset, policy)
         if unwanted:
+            keep = policy.keep.get(node.node.name, Keep())
             self.site.watch.violation(
                 "pruned",
                 f"{node.node.name} still has {len(unwanted)} snapshots of {dataset.name} that "
                 f"{keep} drops, the first {unwanted[0]}.",
             )
+
+
+def find_unexplained(
+    node: "SimNode", dataset: ModelDataset, policy: Policy, young: Collection[int] = ()
+) -> list[str]:
+    """Names of snapshots that no rule and no hold keeps, oldest first; as if the `young` ones
+    (guids) had not come yet."""
+    own = [v for v in own_versions(dataset) if v.guid not in young]
+    if not own:
+        return []
+    keep = policy.keep.get(node.node.name, Keep())
+    now = node.clock.now() if node.node.name == policy.source else None  # whose clock they tell
+    source = node.site.truth.dataset_of[own[-1].guid]
+    _, wanted = judge_wish(node, source, policy, [v.guid for v in own], now)
+    # What is held is pinned, and does not count for the cap.
+    free = [place for place, version in enumerate(own) if not version.holds]
+    spared = set(range(len(own) - (keep.at_least or 0), len(own)))
+    capped = set(free[: -policy.limits.max_snapshots]) - spared
+    return [own[place].name for place in free if own[place].guid not in wanted or place in capped]

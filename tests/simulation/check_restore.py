@@ -43,6 +43,8 @@ class RestoresTrue:
 
     def after_snapshot_changed(self, node: "SimNode", command: Command, value: object) -> None:
         """The instant of a tick, and which snapshot is every member's state at it."""
+        if LYING_CLOCKS & self.site.scenario.faults:
+            return
         members, name = command.args
         tick = parse_tick(name)
         assert tick is not None

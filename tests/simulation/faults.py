@@ -5,6 +5,7 @@ does is noted in the truth, since it excuses what follows from it.
 """
 
 from collections.abc import Callable
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from tests.simulation.site import Site
 
 End = Callable[[], None]
+PLANNED_SECONDS = 600.0
+"""A plan may be so old when it is performed."""
 
 
 class Faults:
@@ -25,6 +28,9 @@ class Faults:
     def __init__(self, site: "Site") -> None:
         self.site = site
         self.happened: list[str] = []
+        self.clock_changed_at = float("-inf")
+        """When a clock last jumped."""
+        self._short_until: dict[str, float] = {}
         self._ends: dict[int, End] = {}
         self._count = 0
         self._active = False
@@ -38,6 +44,7 @@ class Faults:
             "target-full": lambda r: self._full(r.choice(site.targets), r, 1.0),
             "source-full": lambda r: self._full(r.choice(site.sources), r, 1.0),
             "low-space": lambda r: self._full(r.choice(site.nodes), r, 0.97),
+            "little-room": self._little_room,
             "suspended": self._suspended,
             "degraded": self._degraded,
             "clock-source": lambda r: self._clock(r.choice(site.sources), r),
@@ -57,6 +64,9 @@ class Faults:
         self._active = True
         for kind in sorted(self.site.scenario.faults):
             self._next(kind, Random(f"{self.site.seed}/{kind}"))
+        for number, (begins, seconds) in enumerate(self.site.scenario.absences):
+            away = partial(self._absent, seconds, off=number % 2 == 1)
+            self.site.loop.after(begins, away)
 
     def end(self) -> None:
         """Everything is whole again, from now on."""
@@ -89,6 +99,10 @@ class Faults:
 
     def _lasting(self, random: Random, end: End) -> None:
         """Call `end` after a while: seconds, or half of the time there is; or when all must end."""
+        longest = self.site.scenario.lasting_seconds
+        self._ending(longest ** (1 - 0.9 * random.random() ** 0.7), end)
+
+    def _ending(self, seconds: float, end: End) -> None:
         self._count += 1
         number = self._count
 
@@ -97,12 +111,26 @@ class Faults:
                 end()
 
         self._ends[number] = once
-        longest = self.site.scenario.window_seconds / 2
-        self.site.loop.after(longest ** (1 - 0.9 * random.random() ** 0.7), once)
+        self.site.loop.after(seconds, once)
 
     def _crash(self, node: "SimNode", random: Random) -> None:
         # Mostly nothing runs, so a crash is put at a command: before, within or after it.
         node.crash_in = random.choice((1, 2, 3, 5, 8, 13, 21, 34, 55))
+
+    def _absent(self, seconds: float, *, off: bool) -> None:
+        """The first target is not there: its link is cut, or it is `off` too."""
+        link = self.site.links[0]
+        self.happened.append("absent")
+        self.site.trace(link.target, "FAULT absent", seconds, "")
+        link.cut_off += 1
+        link.tear()
+        if off:
+            link.target.crash(down_seconds=seconds)
+
+        def end() -> None:
+            link.cut_off -= 1
+
+        self._ending(seconds, end)
 
     def _partition(self, random: Random) -> None:
         some = random.choice(self.site.links)
@@ -139,7 +167,22 @@ class Faults:
     def _full(self, node: "SimNode", random: Random, share: float) -> None:
         pool = node.pools.pools[node.pool]
         pool.size_bytes = max(int(pool.used_bytes() / share), 1)
-        self._lasting(random, lambda: _restore_size(pool))
+        self._short_until[node.node.name] = float("inf")
+
+        def end() -> None:
+            _restore_size(pool)
+            self._short_until[node.node.name] = self.site.loop.now
+
+        self._lasting(random, end)
+
+    def _little_room(self, random: Random) -> None:
+        """Just so much that snapshots give way and ticks go on."""
+        self._full(random.choice(self.site.sources), random, random.choice((0.86, 0.87, 0.895)))
+
+    def is_short(self, node: "SimNode") -> bool:
+        """Its pool has little room, or had when plans were made that are performed now."""
+        until = self._short_until.get(node.node.name, float("-inf"))
+        return self.site.loop.now - until < PLANNED_SECONDS
 
     def _suspended(self, random: Random) -> None:
         self._ill(random, "SUSPENDED")
@@ -159,17 +202,22 @@ class Faults:
 
     def _clock(self, node: "SimNode", random: Random) -> None:
         step = random.choice((-3600.0, 3600.0, -60.0, 90.0, 10 * 365 * 86_400.0, -86_400.0))
-        node.clock.wrong_by_seconds += step
+        self._step(node, step)
+        self._lasting(random, lambda: self._step(node, -step))
 
-        def end() -> None:
-            node.clock.wrong_by_seconds -= step
-
-        self._lasting(random, end)
+    def _step(self, node: "SimNode", seconds: float) -> None:
+        node.clock.wrong_by_seconds += seconds
+        self.clock_changed_at = self.site.loop.now
 
     def _drift(self, random: Random) -> None:
         clock = random.choice(self.site.nodes).clock
         clock.drift(random.choice((-0.01, 0.0001, 0.001, 0.02)))
-        self._lasting(random, lambda: clock.drift(0.0))
+
+        def end() -> None:
+            clock.drift(0.0)
+            self.clock_changed_at = self.site.loop.now
+
+        self._lasting(random, end)
 
     def _frozen(self, random: Random) -> None:
         node = random.choice(self.site.nodes)

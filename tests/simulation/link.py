@@ -99,11 +99,11 @@ class Link:
         for call in list(self._open):
             if call.stream is not None and call.stream.cut is None:
                 call.stream.cut = self._cut_in(call.stream, whole=True)
-            call.end_sending()
             self._lose(call)
 
     def _lose(self, call: Call) -> None:
         self._open.pop(call, None)
+        call.end_sending()  # whoever gives up sends no more
         silent = Passing("peer-silent", f"{self.target.node.name} does not answer.")
         patience = self.random.random() ** 2 * PATIENCE_SECONDS
         self.loop.after(patience, lambda: call.finish(None, silent))
@@ -204,7 +204,7 @@ class Link:
                 done(None, error)
                 return
             content, trouble = self._send(call, lane, step)
-            if content:
+            if content and call in self._open:
                 call.begin_sending(self.source.pools.version(f"{lane.dataset}@{step.to.name}"))
             fd, stream = target.open_stream(content)
             call.stream = stream

@@ -34,6 +34,8 @@ EPOCH = Epoch(1, "9f3a21cc")
 POOL_BYTES = 1 << 30
 PRUNE_SECONDS = 60.0
 BUSY_SECONDS = 30.0
+LINES_EVERY = 5
+"""Of so many seeds one keeps its journals as lines, which are rendered and read."""
 SLOW_VERBS = {"receive": 8.0, "observe_datasets": 3.0, "snapshot_changed": 2.0}
 
 
@@ -66,7 +68,11 @@ class SimNode:
         self.pools = ModelPools(
             {pool: POOL_BYTES}, seed=site.seed * 10 + number, now=self.clock.now
         )
-        self.journal = ModelJournal(self.clock)
+        self.journal = ModelJournal(
+            self.clock,
+            keep_lines=site.scenario.journal_lines,
+            as_values=site.seed % LINES_EVERY != 0,
+        )
         self.streams: dict[int, Stream] = {}
         self.crash_in: int | None = None
         """After so many further commands this node crashes; None: it does not."""
@@ -300,6 +306,8 @@ class SimNode:
         """An event of the daemon."""
         self.site.trace(self, event.value, "", fields)
         self.site.watch.told(self, event, fields)
+        if event is Event.RETENTION_ASKS:
+            self.site.answers.asked(self, fields)
 
     def broken(self, error: Exception) -> None:
         """Nobody may raise this."""

@@ -46,7 +46,7 @@ class People:
         if free:
             version = random.choice(free)
             dataset.snapshots.remove(version)
-            self.site.truth.destroyed[node.node.name, version.guid] = "person"
+            self.site.truth.lost(node.node.name, version.guid)
             self.site.trace(node, "PERSON destroys", f"{dataset.name}@{version.name}", "")
 
     def _releases(self, random: Random) -> None:
@@ -64,7 +64,7 @@ class People:
         if choices:
             dataset, version = random.choice(choices)
             dataset.snapshots.remove(version)
-            self.site.truth.destroyed[node.node.name, version.guid] = "person"
+            self.site.truth.lost(node.node.name, version.guid)
             what = f"{dataset.name}@{version.name}"
             self.site.trace(node, "PERSON releases and destroys", what, "")
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import TypeVar
 
-from zrepl_py.model.policy import Keep, Limits, Policy, Selection
+from zrepl_py.model.policy import Keep, Limits, Policy, Rung, Selection
 
 T = TypeVar("T")
 DAY_SECONDS = 86_400
@@ -19,8 +19,12 @@ STARTS = (
     1_792_872_000,  # 2026-10-24 20:00 UTC: five hours later clocks in Berlin go back
     1_806_177_600,  # 2027-03-27 20:00 UTC: five hours later they go forward
 )
+PAUSES = (0.5, 1.0, 5.0, 30.0, 200.0)
+TIMEZONE = "Europe/Berlin"
 CLOCKS_CHANGE_AFTER_SECONDS = 5 * 3600
 """In the second and the third of them."""
+
+CALENDARS = (("daily", 7), ("weekly", 4), ("monthly", 3), ("yearly", 2))
 
 FAULTS = (
     "crash-source",
@@ -54,6 +58,7 @@ FAULTS = (
     "operator",
     "restart",
     "sync",
+    "little-room",
 )
 
 
@@ -103,6 +108,14 @@ class Scenario:
     """Whether one of the first policy's datasets (and what is below it) is sent raw."""
     fault_seconds: float
     """Mean time between two faults of one kind."""
+    lasting_seconds: float
+    """How long a fault lasts at most."""
+    pauses: tuple[float, ...] = PAUSES
+    """Mean time between two writes to a dataset, in cadences of its policy; drawn for each."""
+    absences: tuple[tuple[float, float], ...] = ()
+    """(when, seconds): the first target is away, beside what the faults do."""
+    journal_lines: int | None = None
+    """A journal keeps so many; older ones go, as old segments do. None: all."""
 
     @property
     def slowest_seconds(self) -> int:
@@ -136,6 +149,7 @@ def draw_scenario(seed: int, faults: frozenset[str] | None = None, days: float =
         bandwidth=draw.one("bandwidth", (1e9, 1e9, 1e7, 1e6)),
         encrypted=draw.chance("encrypted", 0.3),
         fault_seconds=window / draw.one("fault rate", (2, 6, 15)),
+        lasting_seconds=window / 2,
     )
 
 
@@ -146,17 +160,25 @@ def _draw_orders(draw: "_Draw", cadence: int, targets: tuple[str, ...]) -> tuple
     tree = draw.one("datasets", trees)
     keep = {"alpha": draw.keep("source", cadence)}
     keep |= dict.fromkeys(targets, draw.keep("target", cadence))
-    orders = [_order("all", "alpha", "tank", "data", tree, cadence, targets, keep)]
+    share = draw.one("max_remove_share", (100, 100, 50, 20, 10))
+    limits = Limits(
+        MOST_SNAPSHOTS,
+        min_free_percent=10,
+        max_remove_percent=share,
+        keep_waiting=draw.one("keep_waiting", (0, 5, 30, 2880)),
+        thin_free_percent=draw.one("thin_free", (None, None, 0, 25)),
+    )
+    orders = [_order("all", "alpha", "tank", "data", tree, cadence, targets, keep, limits)]
     if draw.chance("second policy", 0.35):
         slow = cadence * draw.one("second cadence", (1, 5, 15))
         keep = {"alpha": draw.keep("second source", slow), "beta": draw.keep("second target", slow)}
         some = draw.one("second datasets", trees[:2])
-        orders.append(_order("docs", "alpha", "tank", "docs", some, slow, ("beta",), keep))
+        orders.append(_order("docs", "alpha", "tank", "docs", some, slow, ("beta",), keep, limits))
     if draw.chance("two-way", 0.35):
         slow = cadence * draw.one("cadence back", (1, 3))
         keep = {"beta": draw.keep("back source", slow), "alpha": draw.keep("back target", slow)}
         some = draw.one("datasets back", trees[:3])
-        order = _order("back", "beta", "back", "own", some, slow, ("alpha",), keep)
+        order = _order("back", "beta", "back", "own", some, slow, ("alpha",), keep, limits)
         if draw.chance("whole pool", 0.3):  # all but the replicas of others
             whole = replace(order.policy.selection, include=("back/**",))
             policy = replace(order.policy, selection=whole)
@@ -174,6 +196,7 @@ def _order(
     every_seconds: int,
     targets: tuple[str, ...],
     keep: dict[str, Keep],
+    limits: Limits,
 ) -> Order:
     policy = Policy(
         name=name,
@@ -182,8 +205,8 @@ def _order(
         every_seconds=every_seconds,
         targets=targets,
         keep={node: rule for node, rule in keep.items() if rule != Keep()},
-        limits=Limits(max_snapshots=MOST_SNAPSHOTS, min_free_percent=10),
-        timezone="Europe/Berlin",
+        limits=limits,
+        timezone=TIMEZONE,
     )
     return Order(policy, pool, tuple(f"{pool}/{root}{below}" for below in tree))
 
@@ -201,6 +224,22 @@ class _Draw:
         return Random(f"{self._seed}/{question}?").random() < share
 
     def keep(self, place: str, cadence: int) -> Keep:
+        """The newest and a time, as in the first years; for half of the places other rules too."""
         last = self.one(f"last {place}", (None, 1, 3, 10, 20))
         within = self.one(f"within {place}", (None, None, 5, 15))
-        return Keep(last, within * cadence if within else None)
+        keep = Keep(last, within * cadence if within else None)
+        if self.chance(f"plain {place}", 0.5):
+            return keep
+        c = cadence
+        grids = (), (), (Rung(5, 2 * c),), (Rung(6, 5 * c), Rung(3, 20 * c)), (Rung(24, 3600),)
+        names = (), (), (("hourly", 4),), (("hourly", 6), ("daily", 2)), CALENDARS
+        ruled = replace(
+            keep,
+            grid=self.one(f"grid {place}", grids),
+            calendar=self.one(f"calendar {place}", names),
+            at_least=self.one(f"at least {place}", (None, None, 2, 8)),
+        )
+        if ruled == Keep():
+            return ruled  # patterns alone are refused
+        patterns = self.one(f"matching {place}", ((), (), ("*T0*",), ("*_*5_*", "*00Z")))
+        return replace(ruled, matching=patterns, timezone=TIMEZONE if ruled.calendar else "UTC")

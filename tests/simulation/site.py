@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tests.simulation.answers import Answers
 from tests.simulation.faults import Faults
 from tests.simulation.link import Link
 from tests.simulation.loop import Loop
@@ -75,6 +76,7 @@ class Site:
         self.watch = Watch(self)
         self.world = World(self)
         self.faults = Faults(self)
+        self.answers = Answers(self)
         for node in self.nodes:
             node.policies = tuple(order.policy for order in self.orders)
         for target in self.targets:
@@ -130,6 +132,7 @@ class Site:
         window = self.scenario.window_seconds
         self._until(window)
         self.faults.end()
+        self.answers.hurry()
         if "properties" in self.scenario.faults:  # once more, where nothing else goes wrong
             self.loop.after(SETTLE_SECONDS / 2, self.faults.set_property)
         # A site that is too slow for its cadence never catches up, and should not.

@@ -5,11 +5,12 @@ from what the production code says. Datasets are told apart by their source's gu
 theirs.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tests.simulation.scenario import Order
+from tests.simulation.wanted import Label
 from zrepl_py.model.names import parse_tick
 from zrepl_py.testing.model_zfs_state import ModelDataset, Version
 
@@ -51,12 +52,18 @@ class Truth:
     """Snapshot's guid → dataset's guid on the source."""
     order_of: dict[int, Order] = field(default_factory=dict)
     """Dataset's guid → the order that means it."""
+    label: dict[int, Label] = field(default_factory=dict)
+    """Snapshot's guid → its time and name."""
     lineages: dict[int, Lineage] = field(default_factory=dict)
     """Dataset's guid → its own snapshots."""
     arrived: dict[tuple[str, int], list[int]] = field(default_factory=dict)
     """(target, dataset's guid) → guids in the order in which the target committed them."""
     destroyed: dict[tuple[str, int], str] = field(default_factory=dict)
     """(node, snapshot's guid) → `retention` or `person`."""
+    by_hand: dict[str, set[int]] = field(default_factory=dict)
+    """Node → those of `destroyed` that are of a person: few, where the others are many."""
+    allowed: set[int] = field(default_factory=set)
+    """guids of snapshots that a person, asked by retention, allowed to go."""
     gone: set[int] = field(default_factory=set)
     """guids of the source's datasets that a person destroyed."""
 
@@ -71,12 +78,27 @@ class Truth:
         guid = version.guid
         self.content[guid] = self.live.get(dataset.guid, {})
         self.dataset_of[guid] = dataset.guid
+        self.label[guid] = Label(version.created_at, version.name)
         self.lineages.setdefault(dataset.guid, Lineage()).add(guid, version.created_at)
+
+    def labels(self, guids: Iterable[int]) -> list[Label]:
+        """Snapshots of ours as a retention sees them."""
+        return [self.label[guid] for guid in guids]
+
+    def lost(self, node: str, guid: int) -> None:
+        """A person destroyed a snapshot."""
+        self.destroyed[node, guid] = "person"
+        self.by_hand.setdefault(node, set()).add(guid)
+
+    def found(self, node: str, guid: int) -> None:
+        """It is there again, or for the first time."""
+        if self.destroyed.pop((node, guid), None) is not None:
+            self.by_hand.get(node, set()).discard(guid)
 
     def forget_replica(self, target: str, replica: ModelDataset) -> None:
         """A person destroyed a replica whole."""
         for version in replica.snapshots:
-            self.destroyed[target, version.guid] = "person"
+            self.lost(target, version.guid)
             dataset = self.dataset_of.get(version.guid)
             if dataset is not None:
                 self.arrived.pop((target, dataset), None)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.simulation.check_arrival import Arrival
 from tests.simulation.check_backoff import BacksOffABit
+from tests.simulation.check_base import BaseKept
 from tests.simulation.check_conflicts import Conflicts
 from tests.simulation.check_destroys import Destroys
 from tests.simulation.check_lag import LagReturns
@@ -24,6 +25,7 @@ from tests.simulation.check_pruned import UnwantedGone
 from tests.simulation.check_receipts import ReceiptsTrue
 from tests.simulation.check_restore import RestoresTrue
 from tests.simulation.check_tenure import TenureExact
+from tests.simulation.check_year import LongRun
 from zrepl_py.engine.commands import Command
 from zrepl_py.events import Event
 from zrepl_py.model.wire import Committed
@@ -37,6 +39,7 @@ CHECKERS = (
     LineageKept,  # first: it fills in what arrived, which others read
     NothingLost,
     Destroys,
+    BaseKept,
     Arrival,
     ManifestsTrue,
     Conflicts,
@@ -47,6 +50,7 @@ CHECKERS = (
     ReceiptsTrue,
     UnwantedGone,
     TenureExact,
+    LongRun,
 )
 
 

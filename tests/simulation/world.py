@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 LARGE_BYTES = 150_000
 """More than two records of the model's streams."""
-PAUSES = (0.5, 1.0, 5.0, 30.0, 200.0)
-"""Mean time between two writes to a dataset, in cadences of its policy; drawn for each."""
 WAKING_HOURS = range(5, 20)
 """UTC."""
 
@@ -66,7 +64,7 @@ class World:
         """A writer for one dataset, until it is destroyed."""
         if dataset.guid not in self._pauses:
             cadence = self.site.order_of(dataset.name).policy.every_seconds
-            self._pauses[dataset.guid] = cadence * self.random.choice(PAUSES)
+            self._pauses[dataset.guid] = cadence * self.random.choice(self.site.scenario.pauses)
         self._next(node, dataset)
 
     def _next(self, node: "SimNode", dataset: ModelDataset) -> None:

@@ -183,6 +183,7 @@ def fields_of(event: Event) -> dict[str, Any]:
         "event": event.value,
         "policies": ["station"],
         "left": [],
+        "names": ["zr_1"],
         "count": 2,
         "destroyed": 3,
         "members": 4,

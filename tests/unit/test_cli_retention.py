@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from zrepl_py.adapters.zfs.dependents import Dependents
 from zrepl_py.cli import retention as command
 from zrepl_py.cli import retention_find as finding
 from zrepl_py.cli.retention import retention
+from zrepl_py.core.audit.seen import Room
 from zrepl_py.model.names import Epoch, TickName, render_tick
 from zrepl_py.testing.model_zfs import ModelZfs
 from zrepl_py.testing.model_zfs_state import ModelPools
 
-from .cli_support import POLICY, prepare, run
+from .cli_support import POLICY, daemon, prepare, run
 
 START = 1_790_000_000 // 86_400 * 86_400
 KEEP_FIVE = POLICY + "[retention.alpha]\nkeep_last = 5\n"
@@ -31,7 +31,7 @@ def pools(monkeypatch: pytest.MonkeyPatch) -> ModelPools:
     monkeypatch.setattr(finding, "CommandZfs", lambda: zfs)
     monkeypatch.setattr(command, "CommandZfs", lambda: zfs)
     monkeypatch.setattr(finding, "observe_names", lambda: ["tank", "tank/services", AUDIO])
-    monkeypatch.setattr(finding, "observe_dependents", lambda name: dependents(made, name))
+    monkeypatch.setattr(finding, "observe_room", lambda pool, limit: Room(pool, 9, 10, limit))
     monkeypatch.setattr("zrepl_py.cli.retention.MachineClock", FarFuture)
     for seq in range(1, 11):
         take(made, seq)
@@ -44,11 +44,6 @@ class FarFuture:
 
     def now(self) -> float:
         return START + 1e9
-
-
-def dependents(pools: ModelPools, name: str) -> Dependents:
-    versions = pools.dataset(name).snapshots
-    return Dependents({v.guid: frozenset(v.holds) for v in versions if v.holds})
 
 
 def take(pools: ModelPools, seq: int) -> None:
@@ -90,6 +85,24 @@ def test_the_plan_as_json_has_every_reason(tmp_path: Path, pools: ModelPools) ->
     assert len(facts["plan"]) == 12
 
 
+def test_the_plan_names_clones_and_whom_the_daemon_knows_to_read(
+    tmp_path: Path, pools: ModelPools
+) -> None:
+    config = node(tmp_path, KEEP_FIVE)
+    one, two, three = pools.dataset(AUDIO).snapshots[:3]
+    pools.clone(f"{AUDIO}@{one.name}", "tank/x")
+    three.sends += 1
+    readers = {str(two.guid): "a drill of the copy on beta"}
+    with daemon(tmp_path, {"status": lambda: {"readers": readers}}):
+        result = run(retention, "plan", "--all", "--config", config, AUDIO)
+    lines = result.output.splitlines()
+    assert "cloned: tank/x" in lines[2]
+    assert lines[3].endswith("read by a drill of the copy on beta")
+    assert "read by somebody: it is mounted, or being sent" in lines[4]
+    without = run(retention, "plan", "--config", config, AUDIO)
+    assert "drill" not in without.output, "what the daemon does ends with it"
+
+
 def test_a_policy_can_be_tried_before_it_counts(tmp_path: Path, pools: ModelPools) -> None:
     config = node(tmp_path, KEEP_FIVE)
     tried = tmp_path / "tried.toml"
@@ -115,6 +128,23 @@ def test_apply_does_exactly_the_plan_that_was_shown(tmp_path: Path, pools: Model
     result = run(retention, "apply", "--config", config, AUDIO, "--plan", digest)
     assert "5 snapshots destroyed" in result.output
     assert left(pools) == ["6", "7", "8", "9", "10", "mine", "11", "12"]
+
+
+def test_what_somebody_holds_while_a_person_thinks_stays_and_is_named(
+    tmp_path: Path, pools: ModelPools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = node(tmp_path, KEEP_FIVE)
+    held = pools.dataset(AUDIO).snapshots[1]
+
+    def think(*_: object, **__: object) -> bool:
+        held.holds.add("of a person")
+        return True
+
+    monkeypatch.setattr("click.confirm", think)
+    result = run(retention, "apply", "--config", config, AUDIO)
+    assert "4 snapshots destroyed" in result.output
+    assert f"left: {AUDIO}@{held.name}: held: of a person" in result.output
+    assert "2" in left(pools)
 
 
 def test_apply_asks_a_person_and_takes_no_for_an_answer(

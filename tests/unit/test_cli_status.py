@@ -44,6 +44,24 @@ def test_json_is_the_daemons_answer(tmp_path: Path) -> None:
     assert json.loads(result.stdout) == status([lane()])
 
 
+def test_an_open_question_is_one_line_with_the_command_that_answers_it() -> None:
+    allow = "zr retention apply tank/audio --plan 1f0c9a7be2d4"
+    question = {
+        "dataset": "tank/audio",
+        "reason": "clock",
+        "message": "The clock was set back 5h before zr_1.",
+        "snapshots": 163,
+        "plan": "1f0c9a7be2d4",
+        "allow": allow,
+    }
+    shown = render_status(status([lane()]) | {"questions": [question]})
+    (line,) = (line for line in shown.splitlines() if "asks" in line)
+    assert "163 snapshots of tank/audio" in line
+    assert "set back 5h" in line
+    assert line.endswith(allow)
+    assert "asks" not in render_status(status([lane()]) | {"questions": []})
+
+
 def test_troubles_and_datasets_without_a_target_are_said() -> None:
     shown = render_status(
         status(
@@ -63,6 +81,13 @@ def test_troubles_and_datasets_without_a_target_are_said() -> None:
     assert "No snapshots of station/tank now: No room." in shown
     assert "tank/audio → beta: both sides were written" in shown
     assert "tank/alone" in shown
+
+
+def test_what_waits_and_what_is_thinned_is_said_once() -> None:
+    room = {"state": "soon", "message": "90 snapshots wait for beta. Pool tank has 17 % free."}
+    groups = [group(room=room), group(room=room), group(room=None), group(room={"message": None})]
+    shown = render_status(status([lane()], groups))
+    assert shown.count("90 snapshots wait for beta. Pool tank has 17 % free.") == 1
 
 
 def test_a_target_shows_its_replicas() -> None:

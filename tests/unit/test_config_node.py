@@ -55,9 +55,13 @@ def test_everything_that_can_be_said(tmp_path: Path) -> None:
             "/run/other/zfs/tank.sock",
             "/run/other/receive/tank.sock",
             "/run/other/proof/tank.sock",
+            "/run/other/host/tank.sock",
         ),
         "back": Workers(
-            "/run/other/zfs/back.sock", "/run/back-receive", "/run/other/proof/back.sock"
+            "/run/other/zfs/back.sock",
+            "/run/back-receive",
+            "/run/other/proof/back.sock",
+            "/run/other/host/back.sock",
         ),
     }
 

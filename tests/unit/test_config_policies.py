@@ -223,3 +223,18 @@ def test_a_cap_below_what_was_promised_is_cautioned(tmp_path: Path) -> None:
     text = GOOD + '[retention.beta]\nkeep_within = "30d"\n'
     (caution,) = caution_policy(load_policy(str(write(tmp_path, text))))
     assert "43201 per dataset, but max_snapshots = 10000" in caution
+
+
+def test_what_waits_and_what_gives_way_can_be_said(tmp_path: Path) -> None:
+    text = '[limits]\nmin_free = "20%"\nkeep_waiting = 500\n'
+    policy = load_policy(str(write(tmp_path, GOOD + text)))
+    assert (policy.limits.keep_waiting, policy.limits.thin_percent) == (500, 25)
+    path = write(tmp_path, GOOD + text + 'thin_free = "40%"\n')
+    assert load_policy(str(path)).limits.thin_percent == 40
+    off = write(tmp_path, GOOD + text + 'thin_free = "0%"\n')
+    assert load_policy(str(off)).limits.thin_percent == 0
+
+
+def test_thinning_that_would_begin_after_the_pause_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, GOOD + '[limits]\nthin_free = "10%"\n')
+    assert "thin_free: 10% must be more than min_free = 10%" in refused(path)

@@ -9,7 +9,8 @@ from zrepl_py.adapters.doctor.files import observe_certificate, observe_configur
 from zrepl_py.adapters.doctor.system import observe_clock, parse_units
 from zrepl_py.adapters.doctor.zpool import parse_pool_status
 from zrepl_py.adapters.peer.certificates import Identity, ensure_identity
-from zrepl_py.core.audit.seen import Leaf
+from zrepl_py.core.audit.seen import Leaf, Unit
+from zrepl_py.core.audit.system import judge_units
 from zrepl_py.model.names import render_cursor
 from zrepl_py.model.site import Node
 
@@ -116,6 +117,13 @@ def test_units() -> None:
     daemon, worker = parse_units(text)
     assert (daemon.name, daemon.loaded, daemon.restarts) == ("zr.service", True, 7)
     assert (worker.loaded, worker.active, worker.restarts) == (False, "inactive", 0)
+
+
+def test_the_proof_worker_starts_with_the_zfs_worker_enabled_or_not() -> None:
+    name = "zr-proof@tank.service"
+    assert judge_units([Unit(name, True, "active", "disabled", 0)], answers=True) == []
+    (found,) = judge_units([Unit(name, True, "inactive", "disabled", 0)], answers=True)
+    assert found.id == "unit-down"
 
 
 def test_the_clock_is_asked_without_rights() -> None:

@@ -14,6 +14,7 @@ from zrepl_py.engine.commands import Command, run
 from zrepl_py.engine.lane import LaneResult, replicate_lane
 from zrepl_py.engine.receive import Place, Replica
 from zrepl_py.errors import Passing, Refused
+from zrepl_py.events import Event
 from zrepl_py.model.history import EMPTY, History, Snapshot
 from zrepl_py.model.names import Epoch, TickName, render_hold, render_tick
 from zrepl_py.model.observation import ReplicaView
@@ -95,6 +96,17 @@ class _BytesFor:
         self._zfs.receive_stream(snapshot, self._content, **expected)
 
     def __getattr__(self, verb: str) -> Any:
+        return getattr(self._zfs, verb)
+
+
+class _Calls:
+    """The model's ZFS, and which verbs it was asked for."""
+
+    def __init__(self, zfs: ModelZfs) -> None:
+        self._zfs, self.verbs = zfs, list[str]()
+
+    def __getattr__(self, verb: str) -> Any:
+        self.verbs.append(verb)
         return getattr(self._zfs, verb)
 
 
@@ -250,9 +262,10 @@ def test_a_replica_that_was_not_marked_is_marked_by_the_next_stream() -> None:
     assert pair.target.dataset(REPLICA).local["zr:lane"] == LANE.lane
 
 
-def test_what_somebody_holds_on_a_replica_is_asked_for_once() -> None:
+def test_what_somebody_holds_on_a_replica_is_only_looked_at() -> None:
     """Seed 22: every minute a transaction and an event, for a snapshot that could not go."""
-    pair = Pair(keep=Keep(last=1))
+    pair, told = Pair(keep=Keep(last=1)), list[Event]()
+    pair.replicas._tell = lambda event, **_: told.append(event)
     for seq in (1, 2, 3):
         pair.take(seq)
         pair.send(seq, seq - 1 or None)
@@ -261,9 +274,12 @@ def test_what_somebody_holds_on_a_replica_is_asked_for_once() -> None:
     held.holds.add("by-hand")
     run(pair.replicas.prune(pair.known), pair.ports)
     assert [v.name for v in pair.target.dataset(REPLICA).snapshots] == [tick_name(1), tick_name(3)]
-    assert list(pair.replicas.prune(pair.known)) == []
+    assert told[-1] is Event.PRUNED
+    told.clear()
+    asked = _Calls(pair.there)
+    run(pair.replicas.prune(pair.known), {**pair.ports, "ZfsPort": asked})
+    assert (asked.verbs, told) == (["observe_dependents"], [])
     held.holds.clear()
-    run(pair.replicas.observe(pair.known, LANE), pair.ports)
     run(pair.replicas.prune(pair.known), pair.ports)
     assert [v.name for v in pair.target.dataset(REPLICA).snapshots] == [tick_name(3)]
 

@@ -10,18 +10,34 @@ from pathlib import Path
 
 import pytest
 
+from zrepl_py.adapters.clock import MachineClock
 from zrepl_py.adapters.peer import PeerServer
 from zrepl_py.adapters.peer.fetch import Fetcher
 from zrepl_py.adapters.peer.messages import parse_copies, parse_fetch, parse_page
 from zrepl_py.core.codec import encode
 from zrepl_py.daemon.copies import KeptCopies
+from zrepl_py.daemon.proof_told import ToldProofs
+from zrepl_py.daemon.readers import Readers
 from zrepl_py.engine.receive import Place
 from zrepl_py.errors import Corrupt, Passing, Refused, Standing, ZrError
-from zrepl_py.model.fetch import Copies, CopyName, FetchPage, FetchStream
+from zrepl_py.model.fetch import Copies, CopyName, FetchPage, FetchStream, TellProof
 from zrepl_py.model.history import Snapshot
 from zrepl_py.model.observation import Kind
-from zrepl_py.model.proof import START, Page, Position
+from zrepl_py.model.proof import (
+    START,
+    Difference,
+    Form,
+    LastProofs,
+    Page,
+    Position,
+    Proof,
+    Subject,
+    Verdict,
+    Way,
+    Wrong,
+)
 from zrepl_py.model.wire import Committed
+from zrepl_py.testing.model_journal import ModelJournal
 from zrepl_py.testing.model_zfs import ModelZfs
 from zrepl_py.testing.model_zfs_state import ModelPools
 
@@ -38,6 +54,7 @@ class Shelf:
     def __init__(self) -> None:
         self.zfs = Bodies({f"back/zr/alpha/tank/a@{NAME}": BODY})
         self.sources: list[str] = []
+        self.proofs: list[tuple[str, Proof]] = []
         self.snapshot = Snapshot(7, 70, NAME, 1_795_000_000)
         self.copy = CopyName(LANE, "tank/a", Kind.FILESYSTEM, False, {"mountpoint": "/srv"})
 
@@ -51,7 +68,15 @@ class Shelf:
         return (self.snapshot,)
 
     def read_page(
-        self, source: str, lane: str, guid: int, after: Position, *, acls: bool, listed: bool
+        self,
+        source: str,
+        lane: str,
+        guid: int,
+        after: Position,
+        form: Form,
+        *,
+        acls: bool,
+        listed: bool,
     ) -> Page:
         self.find_version(source, lane, guid)
         records = ("e . directory", "e a%20b file") if listed else ()
@@ -62,6 +87,9 @@ class Shelf:
         if guid not in (7, 666):
             raise Standing("snapshot-missing", "It is gone.")
         return self.copy, self.snapshot
+
+    def store_proof(self, source: str, proof: Proof) -> None:
+        self.proofs.append((source, proof))
 
     def send_version(self, source: str, lane: str, guid: int, fd: int) -> None:
         name = f"back/zr/alpha/tank/a@{NAME}"
@@ -231,7 +259,7 @@ def pools() -> ModelPools:
 
 
 def test_a_node_sees_and_gets_only_what_is_its_own(pools: ModelPools) -> None:
-    kept = KeptCopies([Place("back/zr/alpha", ALPHA)], ModelZfs(pools))
+    kept = KeptCopies([Place("back/zr/alpha", ALPHA)], ModelZfs(pools), Readers(MachineClock()))
     (copy,) = kept.observe_copies(ALPHA.uuid)
     assert (copy.lane, copy.dataset, copy.properties) == (LANE, "tank/a", {"mountpoint": "/srv"})
     (snapshot,) = kept.observe_versions(ALPHA.uuid, LANE)
@@ -251,7 +279,7 @@ def test_a_node_sees_and_gets_only_what_is_its_own(pools: ModelPools) -> None:
 
 
 def test_a_copy_comes_as_zfs_sends_it(pools: ModelPools) -> None:
-    kept = KeptCopies([Place("back/zr/alpha", ALPHA)], ModelZfs(pools))
+    kept = KeptCopies([Place("back/zr/alpha", ALPHA)], ModelZfs(pools), Readers(MachineClock()))
     (snapshot,) = kept.observe_versions(ALPHA.uuid, LANE)
     read_end, write_end = os.pipe()
     kept.send_version(ALPHA.uuid, LANE, snapshot.guid, write_end)
@@ -262,11 +290,11 @@ def test_a_copy_comes_as_zfs_sends_it(pools: ModelPools) -> None:
 def test_pages_are_asked_for_and_looked_at(tmp_path: Path) -> None:
     shelf = Shelf()
     with serving(Site(tmp_path), shelf) as fetcher:
-        page = fetcher.read_far_page(LANE, 7, START, True, True)
+        page = fetcher.read_far_page(LANE, 7, START, Form.TREE, True, True)
         assert (page.next.path, page.records) == ("a%20b", ("e . directory", "e a%20b file"))
         assert fetcher.observe_copies() == (shelf.copy,), "on the same connection"
         with pytest.raises(Standing) as caught:
-            fetcher.read_far_page(LANE, 8, START, True, False)
+            fetcher.read_far_page(LANE, 8, START, Form.TREE, True, False)
         assert caught.value.reason == "snapshot-missing"
     assert shelf.sources[0] == ALPHA.uuid
 
@@ -275,8 +303,57 @@ def test_a_peer_that_cannot_read_its_copies_is_said_to_be_old(tmp_path: Path) ->
     site = Site(tmp_path)
     site.server_hello = replace(site.server_hello, features=("zstd", "fetch"))
     with serving(site, Shelf()) as fetcher:
-        assert reason(lambda: fetcher.read_far_page(LANE, 7, START, True, True)) == "peer-version"
+        assert (
+            reason(lambda: fetcher.read_far_page(LANE, 7, START, Form.TREE, True, True))
+            == "peer-version"
+        )
         assert fetcher.observe_copies()
+
+
+SUBJECT = Subject(LANE, "tank/a", "beta", NAME, 7)
+PROOF = Proof(
+    1, Way.DRILL, Verdict.DAMAGED, SUBJECT, 5, 9, 3, 4096, restore_seconds=1.5, wrong=1,
+    differences=(Difference("a", Wrong.DIFFERS),), why="a \x1b[31mis\x1b[0m red",
+)  # fmt: skip
+
+
+def test_the_target_is_told_what_came_of_a_proof(tmp_path: Path) -> None:
+    shelf = Shelf()
+    with serving(Site(tmp_path), shelf) as fetcher:
+        fetcher.tell_proof(PROOF)
+        assert fetcher.observe_copies() == (shelf.copy,), "on the same connection"
+    ((source, told),) = shelf.proofs
+    assert source == ALPHA.uuid
+    assert told == replace(PROOF, differences=(), why="a  [31mis [0m red"), "fit for a terminal"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"subject": replace(SUBJECT, lane="x")},
+        {"subject": replace(SUBJECT, guid=0)},
+        {"subject": replace(SUBJECT, dataset="../x")},
+        {"differences": PROOF.differences},
+        {"restore_seconds": -1.0},
+    ],
+)
+def test_proofs_that_no_honest_peer_tells(change: dict[str, object]) -> None:
+    told = TellProof(replace(PROOF, differences=()))
+    assert parse_fetch(json.dumps(encode(told)).encode())
+    bad = TellProof(replace(told.proof, **change))  # type: ignore[arg-type]
+    with pytest.raises(Corrupt):
+        parse_fetch(json.dumps(encode(bad)).encode())
+
+
+def test_what_was_told_outlives_the_daemon_and_is_of_its_source_only(pools: ModelPools) -> None:
+    journal = ModelJournal(MachineClock())
+    places, zfs = [Place("back/zr/alpha", ALPHA)], ModelZfs(pools)
+    kept = KeptCopies(places, zfs, Readers(MachineClock()), told=ToldProofs(journal))
+    kept.store_proof(ALPHA.uuid, PROOF)
+    assert reason(lambda: kept.store_proof(BETA.uuid, PROOF)) == "not-a-target"
+    again = ToldProofs(journal)
+    assert again.last(ALPHA.uuid, LANE) == LastProofs(drilled=PROOF)
+    assert again.last(BETA.uuid, LANE) == LastProofs()
 
 
 @pytest.mark.parametrize(
@@ -291,7 +368,7 @@ def test_a_peer_that_cannot_read_its_copies_is_said_to_be_old(tmp_path: Path) ->
     ],
 )
 def test_positions_that_no_honest_peer_sends(change: dict[str, object]) -> None:
-    fetch = encode(FetchPage(LANE, 7, START, True, False))
+    fetch = encode(FetchPage(LANE, 7, START, Form.TREE, True, False))
     fetch["after"].update(change)
     with pytest.raises(Corrupt) as caught:
         parse_fetch(json.dumps(fetch).encode())

@@ -2,17 +2,16 @@
 
 import pytest
 
-from zrepl_py.adapters.zfs.dependents import parse_dependents
+from zrepl_py.adapters.zfs.dependents import parse_dependents_answer, parse_listed
 from zrepl_py.core.pins import (
     pin_bases,
     pin_cloned,
+    pin_dependents,
     pin_held,
-    pin_offsite,
-    pin_partial,
-    pin_rescued,
     pin_running,
 )
 from zrepl_py.core.retention import Votes, judge
+from zrepl_py.model.observation import Dependents
 from zrepl_py.model.policy import Keep, Limits
 
 from .histories import TARGET, parse_history
@@ -38,10 +37,12 @@ PEERS = {TARGET: "beta"}
             pin_cloned({2: {"tank/zr-restore-1234"}}),
             "a restore or a drill is reading it (tank/zr-restore-1234)",
         ),
-        (pin_partial(2), "base of a partial receive"),
-        (pin_running([2], "a drill"), "read by a drill"),
-        (pin_rescued({2: {"tank/rescue-1"}}), "rescue: tank/rescue-1"),
-        (pin_offsite([2]), "offsite: the bucket builds on it"),
+        (pin_cloned({2: {"tank/a/%recv"}}), "base of a partial receive"),
+        (pin_running({2: "a drill"}), "read by a drill"),
+        (
+            pin_dependents({2: Dependents(in_use=True), 3: Dependents()}, PEERS, ()),
+            "read by somebody: it is mounted, or being sent",
+        ),
     ],
 )
 def test_a_pin_keeps_what_it_names_beyond_rules_and_cap(pins: Votes, reason: str) -> None:
@@ -59,21 +60,40 @@ def test_each_silenced_voter_would_be_missed() -> None:
     check_pin(pin_held({2: {"x"}}, PEERS), "held: x")
     check_pin(pin_bases(parse_history("1 2# 3 4"), PEERS), "the last common version with beta")
     check_pin(pin_cloned({2: {"tank/x"}}), "cloned: tank/x")
-    check_pin(pin_partial(2), "base of a partial receive")
-    check_pin(pin_running([2], "a drill"), "read by a drill")
-    check_pin(pin_rescued({2: {"tank/r"}}), "rescue: tank/r")
-    check_pin(pin_offsite([2]), "offsite: the bucket builds on it")
+    check_pin(pin_cloned({2: {"tank/a/%recv"}}), "base of a partial receive")
+    check_pin(pin_running({2: "a drill"}), "read by a drill")
+    for seen, reason in (
+        (Dependents(frozenset({"x"})), "held: x"),
+        (Dependents(clones=frozenset({"tank/x"})), "cloned: tank/x"),
+        (Dependents(in_use=True), "read by somebody: it is mounted, or being sent"),
+    ):
+        check_pin(pin_dependents({2: seen}, PEERS, ()), reason)
 
 
 def test_nobody_is_no_pin() -> None:
     assert pin_held({2: ()}, PEERS) == {}
     assert pin_cloned({2: ()}) == {}
-    assert pin_partial(None) == {}
+    assert pin_dependents({2: Dependents(in_use=True)}, PEERS, {2}) == {}, "its reader is named"
     assert pin_bases(parse_history("1 2 3"), PEERS) == {}
 
 
+def test_what_a_channel_program_says_of_dependents_is_read() -> None:
+    answer = {
+        "tank/a@1": "",
+        "tank/a@2": "tag of a person\ntag x\nclone tank/b",
+        "tank/a@3": "in-use",
+    }
+    assert parse_dependents_answer(answer) == {
+        "tank/a@1": Dependents(),
+        "tank/a@2": Dependents(frozenset({"of a person", "x"}), frozenset({"tank/b"})),
+        "tank/a@3": Dependents(in_use=True),
+    }
+    assert [bool(seen) for seen in parse_dependents_answer(answer).values()] == [False, True, True]
+
+
 def test_what_zfs_list_says_of_holds_and_clones_is_read() -> None:
-    text = "tank/a@one\t11\t0\t\ntank/a@two\t12\t2\ttank/x,tank/y\ntank/a@three\t13\t-\t-\n"
-    held, clones = parse_dependents(text)
-    assert held == {"tank/a@two": 12}
-    assert clones == {12: {"tank/x", "tank/y"}}
+    text = "tank/a@one\t0\t\ntank/a@two\t2\ttank/x,tank/y\ntank/a@three\t-\t-\n"
+    assert parse_listed(text, frozenset({"tank/a@one", "tank/a@two"})) == {
+        "tank/a@one": (False, frozenset()),
+        "tank/a@two": (True, {"tank/x", "tank/y"}),
+    }

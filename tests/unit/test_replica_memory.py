@@ -9,6 +9,7 @@ from zrepl_py.daemon.status import describe_replica
 from zrepl_py.engine.commands import run
 from zrepl_py.errors import Refused
 from zrepl_py.events import Event
+from zrepl_py.model.proof import LastProofs, Proof, Subject, Verdict, Way
 from zrepl_py.model.site import Manifest
 from zrepl_py.model.wire import Begin
 
@@ -23,8 +24,8 @@ def refuse(pair: Pair, times: int = 1) -> None:
 
 
 def test_what_was_last_known_is_shown_with_the_refusal() -> None:
-    pair, told = Pair(), list[tuple[Event, dict[str, Any]]]()
-    pair.replicas._tell = lambda event, **fields: told.append((event, fields))
+    pair, events = Pair(), list[tuple[Event, dict[str, Any]]]()
+    pair.replicas._tell = lambda event, **fields: events.append((event, fields))
     pair.take(1)
     pair.send(1, None)
     refuse(pair, times=5)
@@ -32,7 +33,11 @@ def test_what_was_last_known_is_shown_with_the_refusal() -> None:
     seen = describe_replica(pair.known)
     assert (seen["replica"], seen["newest"]) == (REPLICA, tick_name(1))
     assert seen["refused"]["kind"] == "Refused"
-    assert [event for event, _ in told] == [Event.RECEIVED, Event.RECEIVE_REFUSED]
+    assert seen["proof"] is None
+    subject = Subject(LANE.lane, "tank/a", "beta", tick_name(1), 7)
+    told = LastProofs(Proof(1, Way.VERIFY, Verdict.EQUAL, subject, 10, 20, 1, 1))
+    assert describe_replica(pair.known, told, 65)["proof"]["compared_seconds"] == 45
+    assert [event for event, _ in events] == [Event.RECEIVED, Event.RECEIVE_REFUSED]
     pair.take(2)
     pair.send(2, 1)
     seen = describe_replica(pair.known)

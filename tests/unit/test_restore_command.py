@@ -28,13 +28,13 @@ def test_mountinfo_is_understood() -> None:
     text = (
         b"25 1 0:23 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n"
         b"90 25 0:48 / /srv/my\\040audio rw,noatime shared:2 master:1 - zfs tank/my\\040audio rw\n"
-        b"91 25 0:48 /in /in rw - zfs tank/audio rw\n"
+        b"91 25 0:49 /in /in rw - zfs tank/audio ro,xattr\n"
         b"nonsense\n"
     )
     assert parse_mountinfo(text) == (
-        Mount("/dev/sda1", "/", "/", "ext4"),
-        Mount("tank/my audio", "/", "/srv/my audio", "zfs"),
-        Mount("tank/audio", "/in", "/in", "zfs"),
+        Mount("/dev/sda1", "/", "/", "ext4", (0, 23)),
+        Mount("tank/my audio", "/", "/srv/my audio", "zfs", (0, 48)),
+        Mount("tank/audio", "/in", "/in", "zfs", (0, 49), readonly=True),
     )
 
 

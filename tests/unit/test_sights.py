@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from zrepl_py.adapters.host.catalogcache import Listed
 from zrepl_py.adapters.host.sightcache import SightCache
 from zrepl_py.adapters.host.snapdir import Origin
-from zrepl_py.adapters.host.snapshotlist import Catalog, Listed, parse_catalog
+from zrepl_py.adapters.host.snapshotlist import Catalog, parse_catalog
 from zrepl_py.adapters.host.statx import observe_facts
 from zrepl_py.adapters.host.timeline import Looker, Store
 from zrepl_py.core.sights import Absent, Hidden, Stand, Version, fold_versions, plan_looks
@@ -72,11 +73,11 @@ def test_a_cache_that_others_can_write_is_none(tmp_path: Path) -> None:
 
 def test_a_catalog_has_snapshots_and_cursors() -> None:
     text = (
-        f"tank/a@{NAME}\t11\ntank/a@by hand\t12\ntank/a#zr_cursor_9f3a21cc_000000000000000b\t11\n"
-        "tank/a#mine\t12\n"
+        f"tank/a@by hand\t12\t6\ntank/a@{NAME}\t11\t5\n"
+        "tank/a#zr_cursor_9f3a21cc_000000000000000b\t11\t5\ntank/a#mine\t12\t6\n"
     )
     catalog = parse_catalog("tank/a", text)
-    assert catalog.snapshots == (Listed(NAME, 11), Listed("by hand", 12))
+    assert catalog.snapshots == (Listed(NAME, 11, 5), Listed("by hand", 12, 6))
     assert [s.at for s in catalog.snapshots] == [1795162500, None]
     assert catalog.cursors == (("9f3a21cc", 11),)
 

@@ -3,7 +3,8 @@
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from zrepl_py.adapters.host.snapshotlist import Catalog, Listed
+from zrepl_py.adapters.host.catalogcache import Listed
+from zrepl_py.adapters.host.snapshotlist import Catalog
 from zrepl_py.adapters.host.timeline import Store
 from zrepl_py.adapters.peer.certificates import Identity, ensure_identity
 from zrepl_py.cli.versions_find import Subject

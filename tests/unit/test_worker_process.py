@@ -16,7 +16,8 @@ import pytest
 from tests.unit.worker_support import proxy
 from zrepl_py.adapters.clock import MachineClock
 from zrepl_py.adapters.worker.notify import notify
-from zrepl_py.adapters.worker.spawn import pool_sockets, start_workers, worker_specs
+from zrepl_py.adapters.worker.proxy import PoolSockets
+from zrepl_py.adapters.worker.spawn import start_workers, worker_specs
 from zrepl_py.adapters.worker.warden import WorkerSpec
 from zrepl_py.daemon import worker as entry
 from zrepl_py.errors import Passing, Standing
@@ -188,8 +189,8 @@ def test_an_unknown_user_ends_the_warden_at_once(tmp_path: Path) -> None:
 
 
 def test_specs_are_what_the_entry_understands() -> None:
-    sockets = pool_sockets("tank", receives=True, directory="/run/zr")
-    assert (sockets.zfs, sockets.receive) == ("/run/zr/zfs/tank.sock", "/run/zr/receive/tank.sock")
+    kinds = ("zfs", "receive", "proof")
+    sockets = PoolSockets(*(f"/run/zr/{kind}/tank.sock" for kind in kinds))
     specs = worker_specs("tank", sockets, allow_uid=5)
     assert [spec.user for spec in specs] == [None, "zr-recv", None]
     for spec in specs:

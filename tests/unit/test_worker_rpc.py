@@ -52,6 +52,7 @@ def test_every_verb_says_the_same_through_the_socket(tmp_path: Path) -> None:
             "observe_snapshot": ("tank/a@gone",),
             "observe_resume": ("tank/partial",),
             "observe_holds": (("tank/a@s", "tank/b@s"),),
+            "observe_dependents": (("tank/a@s", "tank/b@s"),),
             "observe_properties": ("tank",),
             "observe_origin": ("tank/clone",),
             "snapshot_changed": ({"tank/a": None, "tank/b": "zr_1"}, "zr_2"),
@@ -88,6 +89,7 @@ def test_a_connection_that_rested_for_long_is_as_good_as_new(
 def test_nothing_to_do_asks_nobody() -> None:
     remote = WorkerZfs({})
     assert remote.observe_holds([]) == {}
+    assert remote.observe_dependents([]) == {}
     assert remote.snapshot_changed({}, "zr_1") == {}
     assert remote.destroy_snapshots({}) == remote.destroy_bookmarks({}) == []
     remote.hold([], "t")

@@ -11,6 +11,7 @@ from zrepl_py.errors import Corrupt, Refused
 ZFS = Scope(WorkerKind.ZFS, "tank")
 RECEIVE = Scope(WorkerKind.RECEIVE, "tank")
 PROOF = Scope(WorkerKind.PROOF, "tank")
+HOST = Scope(WorkerKind.HOST, "tank")
 POSITION = {"type": "Position", "path": ".", "done": 0, "chain": "0" * 64}
 ORDER = {
     "type": "ScratchOrder",
@@ -31,6 +32,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "observe_snapshot": {"snapshot": "tank/a@s"},
     "observe_resume": {"dataset": "tank/a"},
     "observe_holds": {"snapshots": ["tank/a@s"]},
+    "observe_dependents": {"snapshots": ["tank/a@s"]},
     "observe_properties": {"dataset": "tank"},
     "observe_origin": {"dataset": "tank/a"},
     "snapshot_changed": {"datasets": {"tank/a": None, "tank/b": "zr_1"}, "name": "zr_2"},
@@ -48,7 +50,7 @@ GOOD: dict[str, dict[str, Any]] = {
         "snapshot": "tank/a@s",
         "guid": 7,
         "after": POSITION,
-        "volume": False,
+        "form": "tree",
         "acls": True,
         "listed": False,
     },
@@ -58,6 +60,26 @@ GOOD: dict[str, dict[str, Any]] = {
     "observe_scratch": {"pool": "tank"},
     "receive_scratch": {"pool": "tank", "order": ORDER},
     "destroy_scratch": {"dataset": "tank/zr-restore-drills/zr-restore-1", "mark": "m"},
+    "observe_mounts": {"datasets": ["tank/a", "tank/b"]},
+    "observe_objsets": {"pool": "tank"},
+    "observe_holders": {"datasets": ["tank/a"]},
+    "observe_volumes": {"datasets": ["tank/v"]},
+    "end_holders": {
+        "datasets": ["tank/a"],
+        "processes": [{"type": "Process", "pid": 7, "start_ticks": 100}],
+        "patience_seconds": 10.0,
+    },
+    "unmount_everywhere": {"datasets": ["tank/a"]},
+    "apply_readonly": {"datasets": ["tank/a"], "readonly": True},
+    "write_marker": {"dataset": "tank/a", "text": "2/abc"},
+    "read_marker": {"dataset": "tank/a"},
+    "observe_service": {"group": "radio", "service": "player"},
+    "start_service": {"group": "radio", "service": "player"},
+    "stop_service": {"group": "radio", "service": "player"},
+    "observe_address": {"group": "radio"},
+    "add_address": {"group": "radio"},
+    "announce_address": {"group": "radio"},
+    "remove_address": {"group": "radio"},
 }
 
 
@@ -71,7 +93,7 @@ def test_every_verb_has_a_sample_here() -> None:
 
 def test_each_kind_serves_its_list_only() -> None:
     for verb, args in GOOD.items():
-        for scope in (ZFS, RECEIVE, PROOF):
+        for scope in (ZFS, RECEIVE, PROOF, HOST):
             if verb in ALLOWED[scope.kind]:
                 assert encode(parse(scope, verb, args)) == args
             else:
@@ -101,7 +123,7 @@ NAMES = [
 
 @pytest.mark.parametrize(("verb", "parameter"), NAMES)
 def test_no_argument_may_name_another_pool(verb: str, parameter: str) -> None:
-    scope = next(s for s in (ZFS, RECEIVE, PROOF) if verb in ALLOWED[s.kind])
+    scope = next(s for s in (ZFS, RECEIVE, PROOF, HOST) if verb in ALLOWED[s.kind])
     bad = {**GOOD[verb], parameter: foreign(GOOD[verb][parameter])}
     with pytest.raises(Refused, match="not of the pool"):
         parse(scope, verb, bad)

@@ -13,11 +13,12 @@ from zrepl_py.adapters.worker import PoolSockets, WorkerZfs
 from zrepl_py.adapters.worker.client import Patience, Report
 from zrepl_py.adapters.worker.listener import Listener
 from zrepl_py.adapters.worker.server import INTERRUPT, WorkerServer
-from zrepl_py.adapters.worker.verbs import Scope, WorkerKind
+from zrepl_py.adapters.worker.verbs import Scope, Served, WorkerKind
 from zrepl_py.errors import Passing, Refused, Standing
 from zrepl_py.model.history import EMPTY, Bookmark, History, Snapshot
 from zrepl_py.model.observation import (
     Dataset,
+    Dependents,
     DestroyOutcome,
     Kind,
     PoolView,
@@ -77,6 +78,10 @@ class SmallZfs:
 
     def observe_holds(self, snapshots: Sequence[str]) -> dict[str, frozenset[str]]:
         return {s: frozenset({"zr_base_1", "other"}) for s in snapshots}
+
+    def observe_dependents(self, snapshots: Sequence[str]) -> dict[str, Dependents]:
+        seen = Dependents(frozenset({"of a person"}), frozenset({"tank/x"}), True)
+        return dict.fromkeys(snapshots, seen)
 
     def observe_properties(self, dataset: str) -> dict[str, str]:
         return {"quota": "5"}
@@ -153,7 +158,7 @@ class SmallZfs:
 class RunningWorker:
     """A WorkerServer in this process."""
 
-    def __init__(self, path: str, scope: Scope, zfs: SmallZfs, max_connections: int) -> None:
+    def __init__(self, path: str, scope: Scope, zfs: Served, max_connections: int) -> None:
         signal.signal(INTERRUPT, lambda _number, _frame: None)
         self.server = WorkerServer(zfs, scope, MachineClock(), max_connections=max_connections)
         self.listener = Listener(path)

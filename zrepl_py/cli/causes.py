@@ -55,6 +55,13 @@ def render_silent_target(target: Facts, zone: ZoneInfo) -> str:
     return f"{name} has not answered since {render_at(target['heard_at'], zone)}{why} {REACH}"
 
 
+def render_rooms(facts: Facts) -> list[str]:
+    """What waits for targets, and which pool runs short: each sentence once."""
+    rooms = [group.get("room") for group in facts["groups"]]
+    said = [room["message"] for room in rooms if room and room["message"]]
+    return list(dict.fromkeys(said))
+
+
 def render_refused(replicas: Sequence[Facts]) -> list[str]:
     """Why the newest of some replicas did not come to this node."""
     named: dict[tuple[str, str], list[str]] = {}

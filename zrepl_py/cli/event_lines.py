@@ -70,6 +70,9 @@ SENTENCES: Mapping[Event, Callable[[Fields], str]] = {
         f"that took none, for {render_span(e['seconds'])}"
     ),
     Event.TICK_PAUSED: lambda e: f"{e['group']}/{e['pool']}: {e['message']} [{e['reason']}]",
+    Event.SPACE_SOON: lambda e: f"{e['group']}/{e['pool']}: {e['message']}",
+    Event.SPACE_THINS: lambda e: f"{e['group']}/{e['pool']}: {e['message']}",
+    Event.SPACE_ENOUGH: lambda e: f"pool {e['pool']} has room enough again",
     Event.CLOCK_STEPPED: lambda e: f"the wall clock jumped by {e['seconds']:+g} s",
     Event.PEER_CONNECTED: lambda e: f"node {e['node']} connected from {e['address']}",
     Event.PEER_LOST: lambda e: (
@@ -94,6 +97,10 @@ SENTENCES: Mapping[Event, Callable[[Fields], str]] = {
     ),
     Event.RECEIVE_ABORTED: lambda e: f"{e['dataset']}: a partial receive was thrown away",
     Event.PRUNED: _pruned,
+    Event.SNAPSHOTS_GONE: lambda e: (
+        f"{e['dataset']}: {count(e['count'], 'snapshot')} gone that this daemon did not destroy: "
+        f"{', '.join(e['names'])}"
+    ),
     Event.RETENTION_ASKS: _asks,
     Event.PRUNE_FAILED: lambda e: f"{_of(e)}: {e['message']} [{e['reason']}]",
     Event.WORKER_STUCK: lambda e: f"the worker at {e['socket']} does not answer {e['verb']}",

@@ -10,7 +10,7 @@ from zrepl_py.cli.options import config_option, json_option
 from zrepl_py.cli.words import count, render_json
 from zrepl_py.config.node import load_node_config
 from zrepl_py.config.policies import caution_policy, load_policies
-from zrepl_py.config.retention import describe_keep, render_keep
+from zrepl_py.config.retention import describe_keep, render_keep, render_waiting
 from zrepl_py.core.explain import Explanation, explain_dataset
 from zrepl_py.core.voters import render_seconds
 from zrepl_py.errors import ZrError
@@ -106,6 +106,8 @@ def describe_policy(policy: Policy) -> dict[str, Any]:
         "max_snapshots": policy.limits.max_snapshots,
         "min_free_percent": policy.limits.min_free_percent,
         "max_remove_percent": policy.limits.max_remove_percent,
+        "thin_free_percent": policy.limits.thin_percent,
+        "keep_waiting": policy.limits.keep_waiting,
         "timezone": policy.timezone,
     }
 
@@ -179,6 +181,7 @@ def _render_policy(found: Explanation, policy: Policy, node: NodeConfig) -> list
         f"limits:    at most {limits.max_snapshots} snapshots; no new ones with less than "
         f"{limits.min_free_percent} % of the pool free"
     )
+    lines.append(f"waiting:   {render_waiting(limits)}")
     lines.append(f"times:     {policy.timezone}")
     if policy.source == node.name:
         lines.append(f"Each snapshot's fate, and why: zr retention plan {found.dataset}")

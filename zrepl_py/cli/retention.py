@@ -4,6 +4,7 @@ The daemon performs plans by itself; a person looks, tries a policy before it co
 what the daemon asks about (core/caution.py).
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -12,7 +13,15 @@ from zrepl_py.adapters.clock import MachineClock
 from zrepl_py.adapters.zfs.command import CommandZfs
 from zrepl_py.cli.naming import complete_datasets, dataset_argument
 from zrepl_py.cli.options import config_option, dry_run_option, json_option
-from zrepl_py.cli.retention_find import Looked, Meant, find_meant, find_peers, judge_look, look
+from zrepl_py.cli.retention_find import (
+    Looked,
+    Meant,
+    find_meant,
+    find_peers,
+    find_readers,
+    judge_look,
+    look,
+)
 from zrepl_py.cli.retention_say import describe_look, render_difference, render_timeline
 from zrepl_py.cli.words import count, render_json
 from zrepl_py.config.node import load_node_config
@@ -22,7 +31,7 @@ from zrepl_py.engine.prune import Doom, Pruned, prune
 from zrepl_py.errors import Refused
 from zrepl_py.model.config import NodeConfig
 from zrepl_py.model.history import History, Snapshot
-from zrepl_py.model.names import check_dataset_name
+from zrepl_py.model.names import check_dataset_name, join_snapshot
 
 AGO = 500
 """So many snapshots may have come since the plan was shown."""
@@ -59,9 +68,10 @@ def plan(config: str, as_json: bool, file: str | None, every: bool, dataset: str
         check_dataset_name(dataset)
     meant = find_meant(node, tried, dataset)
     facts: list[dict[str, Any]] = []
+    readers = find_readers(node)
     in_force = {m.name: m for m in find_meant(node, policies, None)} if file is not None else {}
     for one in meant:
-        seen = _look(node, one)
+        seen = _look(node, one, readers)
         before = _judge_again(seen, in_force[one.name]) if one.name in in_force else None
         if as_json:
             facts.append(describe_look(seen) | {"in_force": before and describe_look(before)})
@@ -92,7 +102,7 @@ def apply(config: str, as_json: bool, dry_run: bool, digest: str | None, dataset
     check_dataset_name(dataset)
     node = load_node_config(config)
     (meant,) = find_meant(node, load_policies(node.policy_dir), dataset)
-    seen = _look(node, meant)
+    seen = _look(node, meant, find_readers(node))
     doomed = choose_doomed(seen, digest)
     if dry_run or (digest is None and not as_json):
         click.echo("\n".join(render_timeline(seen, every=False)))
@@ -104,12 +114,11 @@ def apply(config: str, as_json: bool, dry_run: bool, digest: str | None, dataset
         question = f"Destroy these {count(len(doomed), 'snapshot')} of {meant.name}?"
         if not click.confirm(question, default=False):
             raise Refused("not-confirmed", "Nothing was destroyed.")
-    done = perform_removal(meant, _look(node, meant), doomed)
+    fresh = _look(node, meant, find_readers(node))
+    told = perform_removal(meant, fresh, doomed).told(render_spared(fresh, doomed))
     if as_json:
-        facts = {"format": 1, "dataset": meant.name, **done.told()}
-        click.echo(render_json(facts))
+        click.echo(render_json({"format": 1, "dataset": meant.name, **told}))
         return
-    told = done.told()
     click.echo(f"{meant.name}: {count(told['destroyed'], 'snapshot')} destroyed.")
     for left in told["left"]:
         click.echo(f"  left: {left}")
@@ -127,7 +136,7 @@ def choose_doomed(seen: Looked, digest: str | None) -> tuple[Snapshot, ...]:
     snapshots = seen.history.snapshots
     for cut in range(1, min(AGO, len(snapshots))):
         before = History(snapshots[:-cut], seen.history.bookmarks)
-        then = judge_look(seen.meant, before, seen.pins, float("inf"))
+        then = judge_look(seen.meant, before, seen.pins, float("inf"), seen.around)
         if then.removal.digest == digest:
             return tuple(s for s in _going(then) if s.guid in now)
     raise Refused(
@@ -135,6 +144,15 @@ def choose_doomed(seen: Looked, digest: str | None) -> tuple[Snapshot, ...]:
         f"{digest} is not the plan for {seen.meant.name} any more; nothing was destroyed.",
         f"Look again: zr retention plan {seen.meant.name}",
     )
+
+
+def render_spared(fresh: Looked, doomed: tuple[Snapshot, ...]) -> list[str]:
+    """What of the plan stays after all, and who needs it; what is gone is not named."""
+    return [
+        f"{join_snapshot(fresh.meant.name, s.name)}: {'; '.join(fresh.pins[s.guid])}"
+        for s in doomed
+        if s.guid in fresh.pins
+    ]
 
 
 def perform_removal(meant: Meant, fresh: Looked, doomed: tuple[Snapshot, ...]) -> Pruned:
@@ -149,9 +167,9 @@ def _going(seen: Looked) -> tuple[Snapshot, ...]:
     return tuple(v.snapshot for v in (*seen.removal.doomed, *seen.removal.withheld))
 
 
-def _look(node: NodeConfig, meant: Meant) -> Looked:
-    return look(meant, find_peers(node), MachineClock().now())
+def _look(node: NodeConfig, meant: Meant, readers: Mapping[int, str]) -> Looked:
+    return look(meant, find_peers(node), readers, MachineClock().now())
 
 
 def _judge_again(seen: Looked, meant: Meant) -> Looked:
-    return judge_look(meant, seen.history, seen.pins, MachineClock().now())
+    return judge_look(meant, seen.history, seen.pins, MachineClock().now(), seen.around)

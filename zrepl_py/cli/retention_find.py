@@ -6,21 +6,27 @@ may be down, and what it remembers does not count. Reads only.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from zrepl_py.adapters.doctor.datasets import observe_names
+from zrepl_py.adapters.control import CONTROL_SOCKET, call
+from zrepl_py.adapters.doctor.datasets import observe_names, observe_room
 from zrepl_py.adapters.zfs.command import CommandZfs
-from zrepl_py.adapters.zfs.dependents import observe_dependents
+from zrepl_py.core.caps import NO_CAPS, Caps, find_awaited, judge_room
 from zrepl_py.core.caution import Removal, plan_removal
 from zrepl_py.core.copies import plan_copies
 from zrepl_py.core.explain import find_nearest
-from zrepl_py.core.pins import pin_bases, pin_cloned, pin_held, pin_partial
-from zrepl_py.core.retention import Verdict, Votes, join_pins, judge
+from zrepl_py.core.pins import pin_bases, pin_dependents, pin_running
+from zrepl_py.core.retention import Verdict, Votes, join_pins, judge, own_of
 from zrepl_py.core.selection import is_selected, select_datasets
 from zrepl_py.errors import Refused, Standing, ZrError
 from zrepl_py.model.config import NodeConfig
 from zrepl_py.model.history import History
+from zrepl_py.model.names import join_snapshot
+from zrepl_py.model.observation import PoolView
 from zrepl_py.model.policy import Keep, Policy
 from zrepl_py.wiring import wire_pins
+
+READERS_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,16 @@ class Looked:
     verdicts: tuple[Verdict, ...]
     """Of all that zr made, oldest first, as the rules say; without caution."""
     removal: Removal
+    around: "Around | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What counts beside the dataset itself."""
+
+    peers: Mapping[str, str]
+    """As in core/pins.py."""
+    room: PoolView
 
 
 def find_meant(node: NodeConfig, policies: Sequence[Policy], wanted: str | None) -> list[Meant]:
@@ -75,27 +91,38 @@ def find_meant(node: NodeConfig, policies: Sequence[Policy], wanted: str | None)
     return one
 
 
-def look(meant: Meant, peers: Mapping[str, str], now: float) -> Looked:
-    """Observe it, and judge. Errors: those of ZFS."""
+def look(
+    meant: Meant, peers: Mapping[str, str], readers: Mapping[int, str], now: float
+) -> Looked:
+    """Observe it, and judge. `readers`: whom the daemon knows. Errors: those of ZFS."""
     zfs = CommandZfs()
     history = zfs.observe_history(meant.name)
-    dependents = observe_dependents(meant.name)
+    names = {join_snapshot(meant.name, s.name): s.guid for s in own_of(history)}
+    dependents = zfs.observe_dependents(tuple(names))
     pins = join_pins(
-        pin_held(dependents.tags, peers),
+        pin_dependents({names[n]: d for n, d in dependents.items()}, peers, readers),
         pin_bases(history, peers),
-        pin_cloned(dependents.clones),
-        pin_partial(_observe_partial(zfs, meant.name)) if meant.is_replica else {},
+        pin_running(readers),
     )
-    return judge_look(meant, history, pins, now)
+    pool = meant.name.split("/")[0]
+    seen = observe_room(pool, meant.policy.limits.min_free_percent)  # needs no rights
+    room = PoolView(pool, 0, "", seen.size_bytes, seen.free_bytes)
+    return judge_look(meant, history, pins, now, Around(peers, room))
 
 
-def judge_look(meant: Meant, history: History, pins: Votes, now: float) -> Looked:
+def judge_look(
+    meant: Meant, history: History, pins: Votes, now: float, around: Around | None = None
+) -> Looked:
     """The same, of what was observed."""
-    limits = meant.policy.limits
+    limits, caps = meant.policy.limits, NO_CAPS
+    if around is not None and not meant.is_replica:  # a replica waits for nobody
+        awaited = find_awaited(history, meant.policy, around.peers)
+        caps = Caps(awaited, judge_room(around.room, limits))
     # Times of a replica's snapshots are of its source's clock, not of this one.
     clock = None if meant.is_replica else now
-    removal = plan_removal(history, meant.keep, limits, pins, now=clock)
-    return Looked(meant, history, pins, judge(history, meant.keep, limits, pins), removal)
+    removal = plan_removal(history, meant.keep, limits, pins, now=clock, caps=caps)
+    verdicts = judge(history, meant.keep, limits, pins, caps=caps)
+    return Looked(meant, history, pins, verdicts, removal, around)
 
 
 def find_peers(node: NodeConfig) -> dict[str, str]:
@@ -106,12 +133,15 @@ def find_peers(node: NodeConfig) -> dict[str, str]:
         return {}
 
 
-def _observe_partial(zfs: CommandZfs, name: str) -> int | None:
+def find_readers(node: NodeConfig) -> dict[int, str]:
+    """guid → who reads it, as the daemon knows it; nobody where it does not answer: what it does
+    ends with it."""
+    path = Path(node.run_dir) / CONTROL_SOCKET
     try:
-        point = zfs.observe_resume(name)
+        said: dict[str, str] = call(path, "status", READERS_SECONDS).get("readers", {})
     except ZrError:
-        return None  # a damaged token: the base is held by replication too
-    return point.from_guid if point else None
+        return {}
+    return {int(guid): who for guid, who in said.items()}
 
 
 def _own(node: NodeConfig, policies: Sequence[Policy], names: Sequence[str]) -> Iterator[Meant]:

@@ -10,9 +10,10 @@ import click
 
 from zrepl_py.adapters.clock import MachineClock
 from zrepl_py.cli.asking import ask_daemon
-from zrepl_py.cli.causes import render_at, render_causes, render_refused
+from zrepl_py.cli.causes import render_at, render_causes, render_refused, render_rooms
 from zrepl_py.cli.options import config_option, json_option
 from zrepl_py.cli.words import (
+    count,
     find_zone,
     render_json,
     render_size,
@@ -123,6 +124,8 @@ def render_status(facts: dict[str, Any]) -> str:
         for lane in lanes
         if lane["proof"] and lane["proof"]["verdict"] in ("damaged", "different")
     ]
+    parts += render_rooms(facts)
+    parts += map(_render_question, facts.get("questions", ()))
     parts += render_causes(facts, zone)
     parts += render_refused(facts["replicas"])
     return "\n\n".join(parts)
@@ -173,6 +176,14 @@ def _render_replicas(replicas: list[dict[str, Any]], zone: ZoneInfo, *, proven: 
     ]
     header = ("SOURCE", "REPLICA OF", f"NEWEST HERE ({zone.key})", "LAST PROOF")
     return [_render_proofs(header, rows, proven=proven)] if rows else []
+
+
+def _render_question(question: dict[str, Any]) -> str:
+    """What retention asks, and the command that says yes to exactly that."""
+    return (
+        f"Retention asks before it destroys {count(question['snapshots'], 'snapshot')} of "
+        f"{question['dataset']}. {question['message']} To allow it: {question['allow']}"
+    )
 
 
 def render_lane(lane: dict[str, Any]) -> str:

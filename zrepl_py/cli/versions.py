@@ -8,8 +8,10 @@ import os
 
 import click
 
+from zrepl_py.adapters.host.catalogcache import CatalogCache
 from zrepl_py.adapters.host.looking import look_below
-from zrepl_py.adapters.host.sightcache import SightCache, find_place
+from zrepl_py.adapters.host.owncache import find_place
+from zrepl_py.adapters.host.sightcache import SightCache
 from zrepl_py.adapters.host.timeline import Looker
 from zrepl_py.cli.options import config_option, json_option
 from zrepl_py.cli.restore_node import observe_config
@@ -97,7 +99,8 @@ def observe_told(file: str, ask: bool, most: int | None, policies: str, config: 
     if most is None:
         most = MOST_AS_ROOT if os.geteuid() == 0 else MOST_AS_USER
     with looking("latest", policies, node) as look, looks_shown() as progress:
-        looker = Looker(SightCache(find_place()), most, progress)
+        place = find_place()
+        looker = Looker(SightCache(place), most, progress, CatalogCache(place))
         seen = observe_history(file, look, looker)
         if not seen.subject.node:
             answers.ask(seen.subject.dataset)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from zrepl_py.adapters.host.snapshotlist import Listed
+from zrepl_py.adapters.host.catalogcache import Listed
 from zrepl_py.cli.progress import count_shown
 from zrepl_py.cli.versions_find import Seen, Subject
 from zrepl_py.cli.versions_trace import Life, NamedVersion

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from zrepl_py.adapters.host.snapshotlist import Listed
+from zrepl_py.adapters.host.catalogcache import Listed
 from zrepl_py.cli.options import config_option, json_option
 from zrepl_py.cli.versions import (
     ask_option,

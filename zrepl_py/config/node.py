@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 from zrepl_py.config.reading import Problems, Reader, open_reader
+from zrepl_py.config.roles import read_roles
 from zrepl_py.config.values import (
     parse_duration,
     parse_endpoint,
@@ -61,6 +62,7 @@ def _read(reader: Reader) -> NodeConfig:
     parent = _read_parent(node, pools)
     rescan = node.parsed("rescan", parse_duration, usual.rescan_seconds)
     listen = node.parsed("listen", parse_endpoint, _NOWHERE)
+    health = node.parsed("health", parse_endpoint, _NOWHERE)
     paths = reader.sub("paths")
     run_dir = _read_path(paths, "run", usual.run_dir)
     config = NodeConfig(
@@ -79,6 +81,8 @@ def _read(reader: Reader) -> NodeConfig:
         rescan_seconds=rescan,
         link=_read_link(reader.sub("link")),
         proof=_read_proof(reader.sub("proof")),
+        health=health if node.has("health") else None,
+        roles=read_roles(reader.sub("roles")),
         origin=reader.origin,
     )
     for table in (node, paths, reader):
@@ -143,8 +147,9 @@ def _read_workers(reader: Reader, pools: tuple[str, ...], run_dir: str) -> dict[
         zfs = _read_path(inner, "zfs", f"{run_dir}/zfs/{pool}.sock")
         receive = _read_path(inner, "receive", f"{run_dir}/receive/{pool}.sock")
         proof = _read_path(inner, "proof", f"{run_dir}/proof/{pool}.sock")
+        host = _read_path(inner, "host", f"{run_dir}/host/{pool}.sock")
         inner.finish()
-        workers[pool] = Workers(zfs, receive, proof)
+        workers[pool] = Workers(zfs, receive, proof, host)
     return workers
 
 

@@ -8,6 +8,7 @@ shows all of them; whoever loads raises once, at the end. Never guesses, never i
 import difflib
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any, TypeVar
 from zrepl_py.errors import Standing
 
 T = TypeVar("T")
-_HEADER = re.compile(r"\s*\[\s*([^\[\]]+?)\s*\]")
+_HEADER = re.compile(r"\s*\[(\[?)\s*([^\[\]]+?)\s*\]")
 _KEY = re.compile(r"""\s*["']?([^="']+?)["']?\s*=""")
 
 
@@ -125,6 +126,19 @@ class Reader:
         place = f"{self.keys}.{key}" if self.keys else key
         return Reader(self.origin, self.text, place, value, self.problems)
 
+    def tables(self, key: str) -> list["Reader"]:
+        """The tables of a list, `[[KEY]]`, none where it is missing. Problems in the second one are
+        those of `KEY[2]`."""
+        value = self.value(key, list, f"tables [[{key}]]", [])
+        if not all(isinstance(item, dict) for item in value):
+            self.problem(key, f"expected tables [[{key}]]")
+            return []
+        place = f"{self.keys}.{key}" if self.keys else key
+        return [
+            Reader(self.origin, self.text, f"{place}[{number}]", table, self.problems)
+            for number, table in enumerate(value, 1)
+        ]
+
     def finish(self) -> None:
         """Note every key that nobody asked for."""
         for key in sorted(self.table.keys() - self.asked):
@@ -164,10 +178,13 @@ def open_reader(path: Path, newest_format: int, problems: Problems) -> Reader | 
 
 def _find_line(text: str, keys: str, key: str) -> int | None:
     """Where `key` of the table `keys` stands, or where the table begins; for messages only."""
-    here, header = "", None
+    here, header, lists = "", None, Counter[str]()
     for number, line in enumerate(text.splitlines(), 1):
         if match := _HEADER.match(line):
-            here = re.sub(r"""["'\s]""", "", match[1])
+            here = re.sub(r"""["'\s]""", "", match[2])
+            if match[1]:
+                lists[here] += 1
+                here = f"{here}[{lists[here]}]"
             if here == keys:
                 header = number
             if here == (f"{keys}.{key}" if keys else key):

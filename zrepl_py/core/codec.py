@@ -26,12 +26,13 @@ def encode(value: Any) -> Any:
 
     Every dataclass carries its class name under `type`, so that unions can be told apart.
     """
-    kind = type(value)
+    kind: Any = type(value)
     if kind in _PLAIN:
         return value
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {f.name: encode(getattr(value, f.name)) for f in dataclasses.fields(value)}
-        return {_TAG: kind.__name__, **fields}
+    if kind is dict:  # the commonest first: the checks below are dear
+        return {str(k): encode(v) for k, v in value.items()}
+    if (names := _names(kind)) is not None:
+        return {_TAG: kind.__name__, **{name: encode(getattr(value, name)) for name in names}}
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, Mapping):
@@ -46,6 +47,13 @@ def encode(value: Any) -> Any:
 def decode(expected: type[T] | Any, value: Any) -> T:
     """JSON values → `expected`; raises Corrupt(malformed) for anything that does not fit."""
     return cast(T, _decode(expected, value))
+
+
+@cache
+def _names(kind: Any) -> tuple[str, ...] | None:
+    """A dataclass's fields in their order; None: it is none."""
+    known = dataclasses.is_dataclass(kind)
+    return tuple(f.name for f in dataclasses.fields(kind)) if known else None
 
 
 @cache

@@ -35,17 +35,17 @@ def diff(source: History, replica: History, *, raw: bool = False) -> Agreement |
     increment over it as long as the replica's data is unmodified, unless the stream is `raw`;
     one of ours there is a conflict.
     """
-    own = tuple(s for s in source.snapshots if parse_tick(s.name))
     if replica.newest is None:
+        own = tuple(s for s in source.snapshots if parse_tick(s.name))
         return Agreement(None, own) if own else NothingToSend()
     last = next((s for s in reversed(replica.snapshots) if source.version(s.guid)), None)
     if last is None:
         return Unrelated(source.newest, replica.newest)
     base = source.version(last.guid)
     assert base is not None
-    later = tuple(s for s in replica.snapshots if s.createtxg > last.createtxg)
+    later = replica.since(last.createtxg)
     ahead = tuple(s for s in later if parse_tick(s.name))
-    pending = tuple(s for s in own if s.createtxg > base.createtxg)
+    pending = tuple(s for s in source.since(base.createtxg) if parse_tick(s.name))
     if ahead and pending:
         return Diverged(last, pending, ahead)
     if ahead:

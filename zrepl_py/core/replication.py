@@ -202,7 +202,8 @@ def _held_on_target(view: LaneView, guid: int) -> frozenset[int]:
 
 
 def _release_stale(view: LaneView, keep: set[int]) -> list[Step]:
-    return [Release(s) for s in view.source.snapshots if s.guid in view.held - keep]
+    stale = view.held - keep
+    return [Release(s) for s in view.source.snapshots if s.guid in stale] if stale else []
 
 
 def _guids(*versions: Base | None) -> set[int]:

@@ -10,7 +10,9 @@ from zrepl_py.daemon.contacts import Contacts
 from zrepl_py.daemon.copies import KeptCopies
 from zrepl_py.daemon.lanes import Target
 from zrepl_py.daemon.progress import Progress
+from zrepl_py.daemon.proof_told import ToldProofs
 from zrepl_py.daemon.proofs import Proofs
+from zrepl_py.daemon.readers import Readers
 from zrepl_py.daemon.receipts import Receipts
 from zrepl_py.daemon.receiver import Receiver
 from zrepl_py.daemon.replicas import Replicas
@@ -68,20 +70,15 @@ def assemble_service(parts: Parts, failed: Callable[[BaseException], None]) -> S
         reserved=(config.replica_parent,) if config.replica_parent else (),
     )
     places = [Place(f"{config.replica_parent}/{name}", pin.node) for name, pin in pins.items()]
-    replicas = Replicas(
-        name=node.name,
-        places=places if config.replica_parent else (),
-        policies=parts.policies,
-        ports=parts.ports(),
-        tell=log.tell,
-    )
+    replicas, told = _replicas(parts, places), ToldProofs(parts.proofs)
     contacts = _contacts(
         parts, source, dict(zip(pins, clients, strict=True)), places, agenda, failed
     )
     receiver = Receiver(replicas, agenda, contacts.note_arrived)
-    copies = KeptCopies(places, parts.zfs, parts.proof) if config.replica_parent else None
+    copies = _copies(parts, places, replicas, told)
     server = wire_server(parts, receiver, list(pins.values()), copies)
     proofs = _proofs(parts, source, pins, agenda, failed)
+    source.readers = proofs.readers
     if server is not None:
         contacts.heard = server.heard
     return Service(
@@ -99,7 +96,30 @@ def assemble_service(parts: Parts, failed: Callable[[BaseException], None]) -> S
         Receipts(source, replicas, agenda, parts.journal),
         contacts,
         proofs,
+        told,
     )
+
+
+def _replicas(parts: Parts, places: list[Place]) -> Replicas:
+    """What arrives here, if anything may."""
+    return Replicas(
+        name=parts.state.node.name,
+        places=places if parts.config.replica_parent else (),
+        policies=parts.policies,
+        ports=parts.ports(),
+        tell=parts.log.tell,
+    )
+
+
+def _copies(
+    parts: Parts, places: list[Place], replicas: Replicas, told: ToldProofs
+) -> KeptCopies | None:
+    """What the owners of the replicas may ask for; who reads one is known to retention."""
+    if not parts.config.replica_parent:
+        return None
+    served = Readers(parts.clock)
+    replicas.readers = served.now
+    return KeptCopies(places, parts.zfs, served, parts.proof, told)
 
 
 def _proofs(
@@ -153,6 +173,7 @@ def _contacts(
         parts.log.tell,
         targets,
         answered,
+        source.lanes.doubt_target,
         {place.source.name: place.source for place in places} if keeps else {},
         expected,
         arrived=arrived,

@@ -8,13 +8,15 @@ import os
 from collections.abc import Iterable
 
 from zrepl_py.core.copies import plan_copies
+from zrepl_py.daemon.proof_told import ToldProofs
+from zrepl_py.daemon.readers import Readers
 from zrepl_py.engine.receive import Place
 from zrepl_py.errors import Refused, Standing
 from zrepl_py.model.fetch import CopyName
 from zrepl_py.model.history import Snapshot
 from zrepl_py.model.names import join_snapshot
-from zrepl_py.model.observation import Dataset, Kind
-from zrepl_py.model.proof import Page, Position
+from zrepl_py.model.observation import Dataset
+from zrepl_py.model.proof import Form, Page, Position, Proof
 from zrepl_py.model.properties import LANE_PROPERTY
 from zrepl_py.ports.proof import ProofPort
 from zrepl_py.ports.zfs import ZfsPort
@@ -24,11 +26,18 @@ class KeptCopies:
     """Implements ports.copies.CopyPort on this node's pool."""
 
     def __init__(
-        self, places: Iterable[Place], zfs: ZfsPort, proof: ProofPort | None = None
+        self,
+        places: Iterable[Place],
+        zfs: ZfsPort,
+        readers: Readers,
+        proof: ProofPort | None = None,
+        told: ToldProofs | None = None,
     ) -> None:
+        """`readers` is told who reads what; `told` hears of proofs."""
+        self._told = told
         self._places = {p.source.uuid: p for p in places}
-        self._zfs, self._proof = zfs, proof
-        self._read: tuple[str, str, int, str, bool] | None = None
+        self._zfs, self._readers, self._proof = zfs, readers, proof
+        self._read: tuple[str, str, int, str] | None = None
 
     def observe_copies(self, source: str) -> tuple[CopyName, ...]:
         """See CopyPort."""
@@ -51,7 +60,15 @@ class KeptCopies:
         return next(c for c in self.observe_copies(source) if c.lane == lane), snapshot
 
     def read_page(
-        self, source: str, lane: str, guid: int, after: Position, *, acls: bool, listed: bool
+        self,
+        source: str,
+        lane: str,
+        guid: int,
+        after: Position,
+        form: Form,
+        *,
+        acls: bool,
+        listed: bool,
     ) -> Page:
         """See CopyPort."""
         if self._proof is None:
@@ -60,13 +77,23 @@ class KeptCopies:
         if known is None or known[:3] != (source, lane, guid):
             replica = self._find(source, lane)
             name = join_snapshot(replica.name, self._snapshot(replica, guid).name)
-            known = self._read = (source, lane, guid, name, replica.kind is Kind.VOLUME)
-        name, volume = known[3:]
+            known = self._read = (source, lane, guid, name)
+        name, who = known[3], f"{self._place(source).source.name}: a comparison"
+        self._readers.note(guid, who)
         try:
-            return self._proof.read_page(name, guid, after, volume, acls, listed)
+            page = self._proof.read_page(name, guid, after, form, acls, listed)
+            if page.ended:
+                self._readers.note(guid, who, 0.0)
+            return page
         except Standing:
             self._read = None  # renamed, or gone: the next question looks again
             raise
+
+    def store_proof(self, source: str, proof: Proof) -> None:
+        """See CopyPort."""
+        self._place(source)
+        if self._told is not None:
+            self._told.add(source, proof)
 
     def send_version(self, source: str, lane: str, guid: int, fd: int) -> None:
         """See CopyPort."""
@@ -76,7 +103,9 @@ class KeptCopies:
         except BaseException:
             os.close(fd)
             raise
-        self._zfs.send(snapshot, None, raw=replica.encrypted, fd=fd, resume=None)
+        who = f"{self._place(source).source.name}: a restore or a drill"
+        with self._readers.reading(guid, who):
+            self._zfs.send(snapshot, None, raw=replica.encrypted, fd=fd, resume=None)
 
     def _snapshot(self, replica: Dataset, guid: int) -> Snapshot:
         found = self._zfs.observe_history(replica.name).snapshot(guid)

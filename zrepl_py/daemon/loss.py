@@ -54,7 +54,7 @@ def render_loss(
 
 
 def _render_target(target: dict[str, Any]) -> str:
-    span = _span(target["silent_seconds"])
+    span = render_span(target["silent_seconds"])
     return f"{target['target']} has not answered for {span}: nothing goes there."
 
 
@@ -63,21 +63,23 @@ def _render_source(source: dict[str, Any]) -> str:
     name, arrived = source["source"], source["arrived_seconds"]
     last = "nothing of it ever arrived"
     if source["state"] == "silent":
+        silent = render_span(source["silent_seconds"])
         if source["heard_at"] is None:
-            since = f"was not heard since this daemon started {_span(source['silent_seconds'])} ago"
+            since = f"was not heard since this daemon started {silent} ago"
         else:
-            since = f"has not been heard for {_span(source['silent_seconds'])}"
+            since = f"has not been heard for {silent}"
         if arrived is not None:
-            last = f"what arrived last came {_span(arrived)} ago"
+            last = f"what arrived last came {render_span(arrived)} ago"
         return f"{name} {since}: its copies here grow old; {last}."
     if source["state"] == "unknown":
         return f"{name} was not heard yet since this daemon started."
     if arrived is None:
         return f"{name} is heard, but nothing of it ever arrived."
-    return f"{name} is heard; something last arrived from it {_span(arrived)} ago."
+    return f"{name} is heard; something last arrived from it {render_span(arrived)} ago."
 
 
-def _span(seconds: int) -> str:
+def render_span(seconds: int) -> str:
+    """93600 → `26 hours`: the largest unit that there are two of."""
     for size, word in ((86_400, "days"), (3600, "hours"), (60, "minutes")):
         if seconds >= 2 * size:
             return f"{seconds // size} {word}"

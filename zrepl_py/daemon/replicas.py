@@ -9,13 +9,17 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from zrepl_py.core.caution import plan_removal
+from zrepl_py.core.caution import Removal, plan_removal
 from zrepl_py.core.codec import decode, encode
 from zrepl_py.core.diff import newest_own
+from zrepl_py.core.pins import pin_running
+from zrepl_py.core.retention import Votes, join_pins
 from zrepl_py.core.selection import is_selected
 from zrepl_py.daemon.doubts import Doubts
+from zrepl_py.daemon.leftovers import Leftovers
 from zrepl_py.daemon.troubles import Trouble
 from zrepl_py.engine.commands import Engine, ask
+from zrepl_py.engine.last_look import LastLook, plan_freshly
 from zrepl_py.engine.prune import Doom, prune
 from zrepl_py.engine.receipt import check_holding, journal_receipt
 from zrepl_py.engine.receive import (
@@ -51,7 +55,7 @@ class Known:
     replica: Replica | None = None
     """None: to be observed before it is believed."""
     pruned: Replica | None = None
-    """What it was when nothing of it was to be destroyed."""
+    """What it was when nothing of it was to be destroyed, and nothing kept anything else."""
     seen: Replica | None = None
     """What it was when it was last known: for people only, `replica` decides."""
     refused: ZrError | None = None
@@ -89,13 +93,21 @@ class Replicas:
         self._places = {p.source.uuid: p for p in places}
         self._policies = tuple(policies)
         self._tell = tell
-        self._doubts = Doubts(tell)
+        self._doubts, self._leftovers = Doubts(tell), Leftovers(tell)
+        self.readers: Callable[[], Mapping[int, str]] = dict
+        """guid → what a source asks for and reads now."""
+        self._peers = {p.source.short: p.source.name for p in self._places.values()}
         self._told: dict[tuple[str, str, str], int] = {}
         """(source, group, epoch) → the newest tick that is journalled here."""
         self._writing: set[tuple[str, str, str]] = set()
         for record in ports["JournalPort"].records("manifest"):
             known: Manifest = decode(Manifest, record["manifest"])
             self._told[record["source"], known.group, known.epoch] = known.seq
+
+    @property
+    def questions(self) -> list[dict[str, Any]]:
+        """What retention asks here."""
+        return self._doubts.questions
 
     def find(self, source: str, lane: LaneName) -> Known:
         """The lane, as far as it is known. Errors: Refused(not-a-target, lane-mismatch)."""
@@ -225,35 +237,48 @@ class Replicas:
             self._tell(Event.PRUNE_FAILED, dataset=name, reason=error.reason, message=str(error))
 
     def _prune(self, known: Known) -> Engine[None]:
-        policy = self._policy_of(known)
-        if policy is None or known.replica is None or known.replica is known.pruned:
+        policy, replica = self._policy_of(known), known.replica
+        if policy is None or replica is None or replica is known.pruned:
             return
-        name, view = known.replica.name, known.replica.view
-        newest = newest_own(view.history)
-        pins = dict.fromkeys(view.held, ("held: the last common base, or what came after it",))
-        if newest:
-            pins[newest.guid] = ("the newest",)
-        pins |= dict.fromkeys(known.replica.kept, ("held or cloned by somebody else",))
-        if view.resume is not None:
-            pins[view.resume.from_guid] = ("base of a partial receive",)
-        keep = policy.keep.get(self._name, Keep())
-        # Without a clock: the times are of the source's.
-        removal = plan_removal(view.history, keep, policy.limits, pins)
-        self._doubts.note(name, removal)
-        doomed = tuple(v.snapshot for v in removal.doomed)
-        if not doomed:
-            known.pruned = known.replica
+        look = yield from self._look(policy, replica)
+        self._doubts.note(replica.name, look.removal)
+        left = self._leftovers.note(replica.name, look)
+        doomed = tuple(v.snapshot for v in look.removal.doomed)
+        if look.gone:
+            replica = known.replica = _with_history(replica, look.history)
+        if not (doomed or look.removal.withheld or look.spared):
+            known.pruned = replica
             return
-        doom = Doom(doomed, view.history, frozenset(pins))
-        pruned = yield from prune({name: doom})
-        gone = pruned.gone_of(name)
-        kept = tuple(s for s in view.history.snapshots if s.name not in gone)
-        known.replica = replace(
-            known.replica,
-            view=replace(view, history=view.history.with_snapshots(kept)),
-            kept=known.replica.kept | ({s.guid for s in doomed} & {s.guid for s in kept}),
+        self._leftovers.begin(s.guid for s in doomed)
+        newest = newest_own(look.history)
+        pinned = frozenset(look.pins) | ({newest.guid} if newest else set())
+        doom = Doom(doomed, look.history, pinned)
+        pruned = yield from prune({replica.name: doom})
+        gone = pruned.gone_of(replica.name)
+        kept = tuple(s for s in look.history.snapshots if s.name not in gone)
+        known.replica = _with_history(replica, look.history.with_snapshots(kept))
+        self._leftovers.end(s.guid for s in doomed)
+        if pruned.outcomes or left:
+            self._tell(Event.PRUNED, dataset=replica.name, **pruned.told(left))
+
+    def _look(self, policy: Policy, replica: Replica) -> Engine[LastLook]:
+        view, keep = replica.view, policy.keep.get(self._name, Keep())
+        why = "held: the last common base, or what came after it"
+
+        def plan(history: History, found: Votes) -> tuple[Removal, Votes]:
+            pins = join_pins(
+                found,
+                dict.fromkeys(view.held, (why,)),
+                pin_running(self.readers()),
+            )
+            # Without a clock: the times are of the source's.
+            return plan_removal(history, keep, policy.limits, pins), pins
+
+        return (
+            yield from plan_freshly(
+                replica.name, view.history, policy.limits, plan, self._peers, self.readers
+            )
         )
-        self._tell(Event.PRUNED, dataset=name, **pruned.told())
 
     def _policy_of(self, known: Known) -> Policy | None:
         source = known.place.source.name
@@ -266,6 +291,9 @@ class Replicas:
         known.dataset = lane.dataset
         if known.replica is None:
             known.replica = yield from observe_replica(known.place, lane.lane, lane.dataset)
+            before, now = known.seen, known.replica
+            if before is not None and before.name == now.name and now.view.exists:
+                self._leftovers.compare(now.name, before.view.history, now.view.history)
         return known.replica
 
     def _place(self, source: str) -> Place:
@@ -288,3 +316,9 @@ class Replicas:
                 reason=error.reason,
                 message=str(error),
             )
+
+
+def _with_history(replica: Replica, history: History) -> Replica:
+    view = replica.view
+    held = frozenset(guid for guid in view.held if history.snapshot(guid) is not None)
+    return replace(replica, view=replace(view, history=history, held=held))

@@ -11,6 +11,7 @@ from zrepl_py.adapters.peer.client import PeerClient
 from zrepl_py.daemon.agenda import Agenda
 from zrepl_py.daemon.contacts import Contacts
 from zrepl_py.daemon.progress import Progress
+from zrepl_py.daemon.proof_told import ToldProofs
 from zrepl_py.daemon.proofs import Proofs
 from zrepl_py.daemon.receipts import Receipts
 from zrepl_py.daemon.receiver import Receiver
@@ -46,6 +47,8 @@ class Service:
     receipts: Receipts
     contacts: Contacts
     proofs: Proofs
+    told: ToldProofs
+    """What sources said of the copies here."""
     _schedule: Schedule = field(init=False)
 
     @property
@@ -103,6 +106,7 @@ class Service:
                 self.progress,
                 self.contacts,
                 self.proofs.last,
+                self.told.last,
             )
 
     def counters(self) -> dict[str, dict[str, int]]:

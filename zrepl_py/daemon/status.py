@@ -15,11 +15,13 @@ from zrepl_py.daemon.proof_jobs import describe_known
 from zrepl_py.daemon.replicas import Known, Replicas
 from zrepl_py.daemon.source import GroupKey, Source, Ticks
 from zrepl_py.model.history import EMPTY, Snapshot
+from zrepl_py.model.policy import Policy
 from zrepl_py.model.proof import LastProofs
 from zrepl_py.model.site import Node
 from zrepl_py.ports.clock import ClockPort
 
 FORMAT = 1
+NO_PROOFS = LastProofs()
 
 
 def describe(
@@ -29,35 +31,24 @@ def describe(
     clock: ClockPort,
     progress: Progress,
     contacts: Contacts | None = None,
-    last_proofs: Callable[[str], LastProofs] = lambda _: LastProofs(),
+    last_proofs: Callable[[str], LastProofs] = lambda _: NO_PROOFS,
+    told: Callable[[str, str], LastProofs] = lambda *_: NO_PROOFS,
 ) -> dict[str, Any]:
     """The answer to `zr status --json` (docs/reference/status.md)."""
     targets = contacts.describe_targets() if contacts else []
     sources = contacts.describe_sources() if contacts else []
     now, monotonic = clock.now(), clock.monotonic()
     groups = [
-        {
-            "policy": key[0],
-            "pool": key[1],
-            "members": _members(source, key),
-            "missing": list(source.groups[key].missing) if key in source.groups else [],
-            "refused": dict(source.groups[key].refused) if key in source.groups else {},
-            "every_seconds": policy.every_seconds,
-            "seq": source.manifests[key].seq if key in source.manifests else None,
-            "tick_age_seconds": round(monotonic - source.last_tick[key], 1)
-            if key in source.last_tick
-            else None,
-            "timezone": policy.timezone,
-            "targets": list(policy.targets),
-            **_describe_ticks(source.ticks.get(key, Ticks())),
-        }
-        for key, policy in source.policies.items()
+        _describe_group(source, key, policy, monotonic) for key, policy in source.policies.items()
     ]
     lanes = [
         _describe_lane(source, state, now, progress, last_proofs(uuid))
         for uuid, state in source.lanes.states.items()
     ]
-    kept = [describe_replica(known) for known in replicas.lanes.values()]
+    kept = [
+        describe_replica(known, told(known.place.source.uuid, lane), now)
+        for lane, known in replicas.lanes.items()
+    ]
     sent = {lane["dataset"] for lane in lanes}
     members = {name for key in source.policies for name in _members(source, key)}
     return {
@@ -74,6 +65,32 @@ def describe(
         "unpaired": source.unpaired,
         "targets": targets,
         "sources": sources,
+        "questions": source.questions + replicas.questions,
+        "readers": {
+            str(guid): who for guid, who in {**source.readers(), **replicas.readers()}.items()
+        },
+    }
+
+
+def _describe_group(
+    source: Source, key: GroupKey, policy: Policy, monotonic: float
+) -> dict[str, Any]:
+    """One of `groups`."""
+    return {
+        "policy": key[0],
+        "pool": key[1],
+        "members": _members(source, key),
+        "missing": list(source.groups[key].missing) if key in source.groups else [],
+        "refused": dict(source.groups[key].refused) if key in source.groups else {},
+        "every_seconds": policy.every_seconds,
+        "seq": source.manifests[key].seq if key in source.manifests else None,
+        "tick_age_seconds": round(monotonic - source.last_tick[key], 1)
+        if key in source.last_tick
+        else None,
+        "timezone": policy.timezone,
+        "targets": list(policy.targets),
+        "room": source.rooms.describe(key, policy),
+        **_describe_ticks(source.ticks.get(key, Ticks())),
     }
 
 
@@ -89,7 +106,9 @@ def _describe_ticks(ticks: Ticks) -> dict[str, Any]:
     }
 
 
-def describe_replica(known: Known) -> dict[str, Any]:
+def describe_replica(
+    known: Known, proofs: LastProofs = NO_PROOFS, now: float = 0.0
+) -> dict[str, Any]:
     """One of `replicas`: as it was last known, and why the last stream did not come."""
     newest = newest_own(known.shown.view.history) if known.shown else None
     return {
@@ -98,7 +117,7 @@ def describe_replica(known: Known) -> dict[str, Any]:
         "replica": known.shown.name if known.shown else None,
         "newest": newest.name if newest else None,
         "refused": describe_error(known.refused),
-        "proof": None,
+        "proof": describe_known(proofs, now),
     }
 
 

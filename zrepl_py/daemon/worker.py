@@ -1,5 +1,5 @@
-"""Entry of the worker processes: `python -m zrepl_py.daemon.worker zfs|receive|proof|warden
-…`.
+"""Entry of the worker processes: `python -m zrepl_py.daemon.worker
+zfs|receive|proof|host|warden …`.
 
 Which question it answers: what is this process, and with which rights does it listen? Started by
 systemd/zr-zfs@.service, zr-receive@.service and zr-proof@.service, or by the warden, which `zr
@@ -15,13 +15,12 @@ from collections.abc import Sequence
 
 from zrepl_py.adapters.clock import MachineClock
 from zrepl_py.adapters.worker.process import WorkerOptions, run_worker
-from zrepl_py.adapters.worker.verbs import Scope, WorkerKind
+from zrepl_py.adapters.worker.verbs import Scope, Served, WorkerKind
 from zrepl_py.adapters.worker.warden import Warden, WorkerSpec
+from zrepl_py.config.node import DEFAULT_PATH
 from zrepl_py.core.codec import decode
 from zrepl_py.errors import ZrError
 from zrepl_py.model.names import check_dataset_name
-from zrepl_py.ports.proof import ProofPort
-from zrepl_py.ports.zfs import ZfsPort
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             allowed_uids=frozenset(options.allow_uid),
             until_stdin_closes=options.until_stdin_closes,
         )
-        ended = run_worker(worker, _open(scope.kind, options.adapter))
+        ended = run_worker(worker, _open(scope.kind, options.adapter, options.config))
     except ZrError as error:
         print(f"zr worker: {error} [{error.reason}]", file=sys.stderr)
         return error.exit_code
@@ -49,12 +48,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _open(kind: WorkerKind, adapter: str) -> ZfsPort | ProofPort:
+def _open(kind: WorkerKind, adapter: str, config: str) -> Served:
     """What the worker serves. Imported here, because the warden loads no libzfs_core."""
     if kind is WorkerKind.PROOF:
         from zrepl_py.adapters.proof.worker import open_proof
 
         return open_proof(MachineClock())
+    if kind is WorkerKind.HOST:
+        from zrepl_py.adapters.hosting.machine import MachineHost
+        from zrepl_py.adapters.hosting.namespaces import check_machines_own
+        from zrepl_py.adapters.hosting.settings import HostSettings
+
+        check_machines_own()
+        return MachineHost(MachineClock(), HostSettings(config))
     from zrepl_py.adapters.zfs import open_zfs
 
     return open_zfs(adapter)
@@ -72,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
             "--allow-uid", action="append", type=_parse_uid, default=[], metavar="UID|USER"
         )
         worker.add_argument("--until-stdin-closes", action="store_true")
+        worker.add_argument("--config", default=DEFAULT_PATH, help="zr.toml, for the host worker")
     warden = kinds.add_parser("warden", allow_abbrev=False)
     warden.add_argument("--specs", required=True)
     return parser

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from zrepl_py.model.host import Hosting
+
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
@@ -43,6 +45,7 @@ class Workers:
     zfs: str
     receive: str
     proof: str = ""
+    host: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,5 +89,9 @@ class NodeConfig:
     """After so long the pools are observed again, whatever is remembered."""
     link: LinkLimits = LinkLimits()
     proof: ProofLimits = ProofLimits()
+    health: Endpoint | None = None
+    """Where load balancers ask who is primary; None: nowhere."""
+    roles: dict[str, Hosting] = field(default_factory=dict)
+    """Group → the services and the address that follow its primary."""
     origin: str = ""
     """The file it came from, for messages."""

@@ -4,6 +4,7 @@ Identity is the guid (the same on both nodes), order is the createtxg (each pool
 is for people. A History cannot be built out of order or with a guid twice among its snapshots.
 """
 
+from bisect import bisect_right
 from dataclasses import dataclass
 from operator import attrgetter, ge
 
@@ -55,6 +56,10 @@ class History:
     def newest(self) -> Snapshot | None:
         """The newest snapshot by createtxg, or None."""
         return self.snapshots[-1] if self.snapshots else None
+
+    def since(self, createtxg: int) -> tuple[Snapshot, ...]:
+        """The snapshots that are newer than that."""
+        return self.snapshots[bisect_right(self.snapshots, createtxg, key=_createtxg) :]
 
     def snapshot(self, guid: int) -> Snapshot | None:
         """The snapshot with this guid, or None."""

@@ -60,8 +60,8 @@ class TickName:
 
 def render_tick(tick: TickName) -> str:
     """TickName → `zr_1-9f3a21cc_42_20261121T081500Z` (the part after the @)."""
-    stamp = datetime.fromtimestamp(tick.at, UTC).strftime("%Y%m%dT%H%M%SZ")
-    return f"zr_{tick.epoch}_{tick.seq}_{stamp}"
+    stamp = datetime.fromtimestamp(tick.at, UTC).isoformat(timespec="seconds")[:19]
+    return f"zr_{tick.epoch}_{tick.seq}_{stamp.replace('-', '').replace(':', '')}Z"
 
 
 @lru_cache(maxsize=131_072)  # every look at a history asks this of every name, again and again

@@ -94,3 +94,19 @@ class DestroyOutcome:
     destroyed: bool
     cause: str = ""
     """Why not: `held`, `cloned`, `gone`, `other-guid`, `busy`; empty when destroyed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dependents:
+    """What stands on one snapshot: while anything does, ZFS does not destroy it."""
+
+    tags: frozenset[str] = frozenset()
+    """Of its holds."""
+    clones: frozenset[str] = frozenset()
+    """Datasets that were made of it; `tank/a/%recv` is a partial receive that builds on it."""
+    in_use: bool = False
+    """It is mounted, or being sent. Not known, and False, where it is held, and where an ordinary
+    user asks."""
+
+    def __bool__(self) -> bool:
+        return bool(self.tags or self.clones or self.in_use)

@@ -20,6 +20,7 @@ from typing import Protocol
 from zrepl_py.model.history import History, Snapshot
 from zrepl_py.model.observation import (
     Dataset,
+    Dependents,
     DestroyOutcome,
     PoolView,
     ResumePoint,
@@ -56,6 +57,12 @@ class ZfsPort(Protocol):
 
     def observe_holds(self, snapshots: Sequence[str]) -> dict[str, frozenset[str]]:
         """Snapshot → tags of its holds, foreign ones too; a missing snapshot is left out."""
+
+    def observe_dependents(self, snapshots: Sequence[str]) -> dict[str, Dependents]:
+        """Snapshot → what stands on it, and may be nothing; a missing snapshot is left out.
+
+        Part of the steady cycle: neither lists nor forks.
+        """
 
     def observe_properties(self, dataset: str) -> dict[str, str]:
         """The properties that belong to the data and are to be carried beside the stream

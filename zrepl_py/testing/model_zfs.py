@@ -18,6 +18,7 @@ from zrepl_py.model.history import Bookmark, History, Snapshot, history_of
 from zrepl_py.model.names import check_dataset_name, join_snapshot
 from zrepl_py.model.observation import (
     Dataset,
+    Dependents,
     DestroyOutcome,
     Kind,
     PoolView,
@@ -28,6 +29,7 @@ from zrepl_py.model.observation import (
     Unfinished,
 )
 from zrepl_py.model.properties import CARRIED
+from zrepl_py.testing.model_zfs_keeps import find_dependents, keeps
 from zrepl_py.testing.model_zfs_receive import receive_into
 from zrepl_py.testing.model_zfs_send import base_of, order_of
 from zrepl_py.testing.model_zfs_state import Mark, ModelDataset, ModelPool, ModelPools, Version
@@ -74,7 +76,7 @@ class ModelZfs:
         with self.pools.lock:
             found = self._dataset(dataset)
             return history_of(
-                [Snapshot(v.guid, v.createtxg, v.name, v.created_at) for v in found.snapshots],
+                [version.seen() for version in found.snapshots],
                 [
                     Bookmark(m.guid, m.createtxg, m.name, m.created_at)
                     for m in found.bookmarks.values()
@@ -86,8 +88,8 @@ class ModelZfs:
         check_dataset_name(dataset_of(snapshot))
         with self.pools.lock:
             self._check_usable(snapshot)
-            v = self.pools.version(snapshot)
-            return Snapshot(v.guid, v.createtxg, v.name, v.created_at) if v else None
+            version = self.pools.version(snapshot)
+            return version.seen() if version else None
 
     def observe_resume(self, dataset: str) -> ResumePoint | None:
         """See the port."""
@@ -117,6 +119,12 @@ class ModelZfs:
                 if version is not None:
                     found[name] = frozenset(version.holds) if version.holds else _NO_HOLDS
             return found
+
+    def observe_dependents(self, snapshots: Sequence[str]) -> dict[str, Dependents]:
+        """See the port."""
+        with self.pools.lock:
+            self._check_usable(*snapshots)
+            return find_dependents(self.pools, snapshots)
 
     def observe_properties(self, dataset: str) -> dict[str, str]:
         """See the port."""
@@ -214,26 +222,13 @@ class ModelZfs:
         check_own(snapshots, "@")
         with self.pools.lock:
             self._check_usable(*snapshots)
-            causes = {name: self._keeps(name, guid) for name, guid in snapshots.items()}
+            causes = {name: keeps(self.pools, name, guid) for name, guid in snapshots.items()}
             for name, cause in causes.items():
                 if not cause:
                     dataset, _, version = name.partition("@")
                     found = self._dataset(dataset)
                     found.snapshots = [v for v in found.snapshots if v.name != version]
         return [DestroyOutcome(name, not cause, cause) for name, cause in causes.items()]
-
-    def _keeps(self, name: str, guid: int) -> str:
-        version = self.pools.version(name)
-        if version is None:
-            return "gone"
-        if version.guid != guid:
-            return "other-guid"
-        if version.holds:
-            return "held"
-        found = self.pools.find(dataset_of(name))
-        if found and found.partial and found.partial.from_guid == guid:
-            return "cloned"  # by the partial receive
-        return "busy" if version.sends else "cloned" if version.clones else ""
 
     def destroy_bookmarks(self, bookmarks: Mapping[str, int]) -> list[DestroyOutcome]:
         """See the port."""
@@ -390,7 +385,7 @@ class ModelZfs:
 
     def _check_usable(self, *names: str) -> None:
         """A suspended pool answers nothing but its health."""
-        if all(pool.health != "SUSPENDED" for pool in self.pools.pools.values()):
+        if "SUSPENDED" not in [pool.health for pool in self.pools.pools.values()]:
             return
         for name in names:
             pool = self.pools.pool_of(name)

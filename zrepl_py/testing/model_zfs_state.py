@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from zrepl_py.errors import Bug
+from zrepl_py.model.history import Snapshot
 from zrepl_py.model.observation import Kind
 
 
@@ -42,6 +43,13 @@ class Version:
     clones: int = 0
     sends: int = 0
     """How many sends of it are running."""
+    _seen: Snapshot | None = field(default=None, compare=False, repr=False)
+
+    def seen(self) -> Snapshot:
+        """As an observation shows it: the same object every time."""
+        if self._seen is None:
+            self._seen = Snapshot(self.guid, self.createtxg, self.name, self.created_at)
+        return self._seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +140,16 @@ class ModelDataset:
         """Bring the count of what the snapshots refer to up to date: only with what changed."""
         if state == self._counted_state:
             return
-        now = {v.guid: v for v in self.snapshots}
-        before, references = self._counted, self._references
+        versions, before, references = self.snapshots, self._counted, self._references
+        if len(versions) > 1 and (len(before), versions[0].guid, versions[-2].guid) == (
+            len(versions) - 1,
+            *self._counted_state[1:],
+        ):  # mostly so: one more than last time
+            self._add(versions[-1])
+            before[versions[-1].guid] = versions[-1]
+            self._counted_state = state
+            return
+        now = {v.guid: v for v in versions}
         for guid in before.keys() - now.keys():
             for file in before[guid].files.values():
                 references[file] -= 1
@@ -141,11 +157,16 @@ class ModelDataset:
                     del references[file]
                     self._snapshots_bytes -= len(file.content)
         for guid in now.keys() - before.keys():
-            for file in now[guid].files.values():
-                if file not in references:
-                    self._snapshots_bytes += len(file.content)
-                references[file] = references.get(file, 0) + 1
+            self._add(now[guid])
         self._counted, self._counted_state = now, state
+
+    def _add(self, version: Version) -> None:
+        """Count what one more snapshot refers to."""
+        references = self._references
+        for file in version.files.values():
+            if file not in references:
+                self._snapshots_bytes += len(file.content)
+            references[file] = references.get(file, 0) + 1
 
 
 @dataclass(slots=True)
@@ -321,8 +342,10 @@ class ModelPools:
             origin = self.version(snapshot)
             if origin is None:
                 raise Bug("model-misuse", f"The model has no {snapshot}.")
-            made = self.make_dataset(name, self.dataset(snapshot.partition("@")[0]).kind)
-            made.files, made.origin = origin.files, origin
+            of = self.dataset(snapshot.partition("@")[0])
+            made = self.make_dataset(name, of.kind, encrypted=of.encrypted)
+            made.files, made.origin, made.key_loaded = origin.files, origin, of.key_loaded
+            made.changed_txg = origin.changed_txg
             origin.clones += 1
 
     def promote(self, clone: str) -> None:

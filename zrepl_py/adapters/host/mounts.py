@@ -27,6 +27,10 @@ class Mount:
     point: str
     kind: str
     """`zfs`, `ext4`, …"""
+    device: tuple[int, int] = (0, 0)
+    """Major and minor number: the file system's identity, whatever it is called."""
+    readonly: bool = False
+    """The mount, or its file system."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,8 @@ def parse_mountinfo(content: bytes) -> tuple[Mount, ...]:
         fields, rest = before.split(b" "), after.split(b" ")
         if dash and len(fields) >= 6 and len(rest) >= 2:
             kind, source, root, point = (_unescape(f) for f in (rest[0], rest[1], *fields[3:5]))
-            mounts.append(Mount(source, root, point, kind))
+            readonly = b"ro" in fields[5].split(b",") or b"ro" in rest[-1].split(b",")
+            mounts.append(Mount(source, root, point, kind, _parse_device(fields[2]), readonly))
     return tuple(mounts)
 
 
@@ -137,6 +142,11 @@ def covering(folder: str, mounts: Sequence[Mount]) -> Mount | None:
 
 def _components(path: str) -> tuple[str, ...]:
     return tuple(c for c in path.split("/") if c not in ("", "."))
+
+
+def _parse_device(field: bytes) -> tuple[int, int]:
+    major, _, minor = field.partition(b":")
+    return (int(major), int(minor)) if major.isdigit() and minor.isdigit() else (0, 0)
 
 
 def _unescape(field: bytes) -> str:

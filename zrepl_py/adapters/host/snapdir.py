@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from zrepl_py.adapters.files import ClosedAtExit
+from zrepl_py.adapters.host.catalogcache import Shown
 from zrepl_py.errors import Corrupt, Refused, Standing, ZrError
 
 _DIRECTORY = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -84,6 +85,16 @@ def observe_snapshot_names(root: str) -> frozenset[str]:
         return frozenset(os.listdir(root))
     except OSError as error:
         raise _unreachable(root, error) from error
+
+
+def observe_shown(root: str) -> Shown | None:
+    """All snapshots with their numbers, without looking into any; None where that cannot be."""
+    try:
+        with os.scandir(root) as entries:
+            numbers = {entry.name: entry.inode() for entry in entries}
+        return Shown(os.statvfs(root).f_fsid, numbers)
+    except OSError:
+        return None
 
 
 @contextlib.contextmanager

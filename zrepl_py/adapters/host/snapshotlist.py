@@ -1,35 +1,28 @@
 """Which snapshots has a dataset, in order, with what identifies them?
 
-One fork of `zfs list`, with the columns that ZFS gives fast; any user may ask. Where ZFS cannot be
-asked (a container that sees only the mount), the names below `.zfs/snapshot` have to do: in the
-order of their ticks, without guids, so nothing of them is remembered. Reads only.
+One fork of `zfs list`, with the columns that ZFS gives fast; any user may ask. What is remembered
+(adapters/host/catalogcache.py) need not be listed again: then ZFS is asked for the rest alone.
+Where ZFS cannot be asked (a container that sees only the mount), the names below `.zfs/snapshot`
+have to do: in the order of their ticks, without guids, so nothing of them is remembered.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from operator import attrgetter
 
-from zrepl_py.adapters.host.snapdir import observe_snapshot_names
+from zrepl_py.adapters.host.catalogcache import CatalogCache, Listed, Shown
+from zrepl_py.adapters.host.snapdir import observe_shown, observe_snapshot_names
+from zrepl_py.adapters.zfs.forks import run
 from zrepl_py.adapters.zfs.shared import list_lines
 from zrepl_py.errors import ZrError
 from zrepl_py.model.names import parse_cursor, parse_tick
 
 _UNASKABLE = frozenset(("module-missing", "no-rights", "pool-missing", "dataset-missing"))
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """One snapshot."""
-
-    name: str
-    """The part after the @."""
-    guid: int
-    """0: not known."""
-
-    @property
-    def at(self) -> int | None:
-        """When it was taken, by its name; None where zr did not make it."""
-        tick = parse_tick(self.name)  # only now: of ten thousand, few are shown
-        return tick.at if tick else None
+_LIST = ("zfs", "list", "-Hp", "-o", "name,guid,createtxg", "-t")
+MOST_ASKED = 100
+"""To ask for more by name is not quicker than to list all."""
+WORTH_SAVING = 20
+"""So many that were asked for are remembered, so that the next look need not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,31 +34,54 @@ class Catalog:
     """(target, guid): what that target (the first 8 hex digits of its uuid) has acknowledged."""
 
 
-def observe_catalog(dataset: str, root: str | None) -> Catalog:
+def observe_catalog(dataset: str, root: str | None, memory: CatalogCache) -> Catalog:
     """`root`: its `.zfs/snapshot`, None where it is not mounted. Errors: those of `zfs list`,
     snapshot-unreachable, no-rights."""
-    argv = ["zfs", "list", "-Hp", "-d", "1", "-t", "snapshot,bookmark", "-o", "name,guid"]
+    shown = observe_shown(root) if root is not None else None
     try:
-        text = list_lines([*argv, "-s", "createtxg"], dataset)
+        if shown is not None and (catalog := _go_on(dataset, shown, memory)) is not None:
+            return catalog
+        catalog = parse_catalog(dataset, list_lines([*_LIST, "snapshot,bookmark", "-d1"], dataset))
     except ZrError as error:
         if root is None or error.reason not in _UNASKABLE:
             raise
         return Catalog(_in_order(observe_snapshot_names(root)))
-    return parse_catalog(dataset, text)
+    if shown is not None:
+        memory.save(dataset, shown, catalog.snapshots)
+    return catalog
+
+
+def _go_on(dataset: str, shown: Shown, memory: CatalogCache) -> Catalog | None:
+    """With what is remembered; None where that is too little, or too much changed meanwhile."""
+    known = memory.load(dataset, shown)
+    rest = shown.numbers.keys() - {snapshot.name for snapshot in known}
+    if not known or len(rest) > MOST_ASKED:
+        return None
+    lines = list_lines([*_LIST, "bookmark", "-d1"], dataset)
+    if rest:
+        ended = run([*_LIST, "snapshot", "--", *(f"{dataset}@{name}" for name in sorted(rest))])
+        if ended.code != 0:
+            return None  # one of them is gone again
+        lines += ended.out
+    found = parse_catalog(dataset, lines)
+    snapshots = tuple(sorted((*known, *found.snapshots), key=attrgetter("createtxg")))
+    if sum(parse_tick(name) is not None for name in rest) >= WORTH_SAVING:
+        memory.save(dataset, shown, snapshots)
+    return Catalog(snapshots, found.cursors)
 
 
 def parse_catalog(dataset: str, text: str) -> Catalog:
-    """Lines `name guid` of snapshots and bookmarks, by createtxg."""
+    """Lines `name guid createtxg` of snapshots and bookmarks."""
     snapshots, cursors = [], []
     for line in text.splitlines():
-        whole, _, guid = line.rpartition("\t")
+        whole, guid, createtxg = line.rsplit("\t", 2)
         if whole.startswith(f"{dataset}@"):
-            snapshots.append(Listed(whole[len(dataset) + 1 :], int(guid)))
+            snapshots.append(Listed(whole[len(dataset) + 1 :], int(guid), int(createtxg)))
         elif whole.startswith(f"{dataset}#"):
             cursor = parse_cursor(whole[len(dataset) + 1 :])
             if cursor is not None:
                 cursors.append(cursor)
-    return Catalog(tuple(snapshots), tuple(cursors))
+    return Catalog(tuple(sorted(snapshots, key=attrgetter("createtxg"))), tuple(cursors))
 
 
 def _in_order(names: Iterable[str]) -> tuple[Listed, ...]:

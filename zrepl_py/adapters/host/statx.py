@@ -6,9 +6,11 @@ link in the last component. Reads only.
 
 import ctypes
 import os
+import stat
 from dataclasses import dataclass
 
 _AT_EMPTY_PATH, _AT_SYMLINK_NOFOLLOW = 0x1000, 0x100
+_AT_FDCWD, _NO_AUTOMOUNT, _DONT_SYNC, _MODE = -100, 0x800, 0x4000, 0x3
 _BASIC_AND_BIRTH, _BIRTH = 0xFFF, 0x800
 _SECOND_NS = 1_000_000_000
 
@@ -91,6 +93,23 @@ def observe_facts(name: str, folder: int) -> Facts:
         answer.gid,
         (answer.device_major, answer.device_minor),
     )
+
+
+def observe_devices(path: str) -> tuple[tuple[int, int], tuple[int, int] | None]:
+    """The device of the file system that a path, links followed, lies in, and its own number where
+    it is a block device. Asks no server and no disk: a dead network mount does not make it hang.
+    Raises OSError."""
+    answer = _Answer()
+    found = _LIBC.statx(
+        _AT_FDCWD, os.fsencode(path), _DONT_SYNC | _NO_AUTOMOUNT, _MODE, ctypes.byref(answer)
+    )
+    if found != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code), path)
+    within = (answer.device_major, answer.device_minor)
+    if not stat.S_ISBLK(answer.mode):
+        return within, None
+    return within, (answer.device_major_of_node, answer.device_minor_of_node)
 
 
 def _nanoseconds(time: _Time) -> int:

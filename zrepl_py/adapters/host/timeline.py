@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from zrepl_py.adapters.host.catalogcache import CatalogCache
 from zrepl_py.adapters.host.looking import look
 from zrepl_py.adapters.host.privatemount import MountedSnapshot, ensure_own_namespace
 from zrepl_py.adapters.host.sightcache import SightCache
@@ -32,10 +33,10 @@ class Store:
     mountpoint: str | None
     """Where it is mounted; None for a replica."""
 
-    def catalog(self) -> Catalog:
+    def catalog(self, memory: CatalogCache) -> Catalog:
         """Its snapshots. Errors: those of observe_catalog."""
         root = None if self.mountpoint is None else snapshot_root(self.mountpoint)
-        return observe_catalog(self.dataset, root)
+        return observe_catalog(self.dataset, root, memory)
 
     def origin(self, snapshot: str) -> Origin:
         """The way into one of them."""
@@ -85,13 +86,14 @@ class Looker:
     """So many snapshots at most, together."""
     progress: Callable[[int], None] = lambda _: None
     """Told how many looks were made, all together."""
+    lists: CatalogCache = field(default_factory=lambda: CatalogCache(None))
     looked: int = 0
     _catalogs: dict[str, Catalog] = field(default_factory=dict)
 
     def catalog(self, store: Store) -> Catalog:
         """Its snapshots, listed once. Errors: those of observe_catalog."""
         if store.dataset not in self._catalogs:
-            self._catalogs[store.dataset] = store.catalog()
+            self._catalogs[store.dataset] = store.catalog(self.lists)
         return self._catalogs[store.dataset]
 
     def observe(self, store: Store, catalog: Catalog, inside: Sequence[str]) -> Timeline:

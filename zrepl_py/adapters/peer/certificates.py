@@ -34,10 +34,6 @@ class Identity:
     certificate: Path
     key: Path
 
-    def read_pin(self) -> "Pin":
-        """What the other node pins. Standing(peer-certificate)."""
-        return parse_pin(self.certificate.read_text())
-
 
 @dataclass(frozen=True, slots=True)
 class Pin:

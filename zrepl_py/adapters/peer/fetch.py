@@ -5,6 +5,7 @@ One connection, made when it is needed, used by one thread. Nothing here retries
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from zrepl_py.adapters.peer.conversation import NEXT, Side
 from zrepl_py.adapters.peer.dial import Target, dial
@@ -28,9 +29,10 @@ from zrepl_py.model.fetch import (
     FetchPage,
     FetchStream,
     FetchVersions,
+    TellProof,
 )
 from zrepl_py.model.history import Snapshot
-from zrepl_py.model.proof import Page, Position
+from zrepl_py.model.proof import Form, Page, Position, Proof
 from zrepl_py.model.wire import Begin, Committed, Hello
 from zrepl_py.ports.clock import ClockPort
 
@@ -103,14 +105,19 @@ class Fetcher:
         return committed
 
     def read_far_page(
-        self, lane: str, guid: int, after: Position, acls: bool, listed: bool
+        self, lane: str, guid: int, after: Position, form: Form, acls: bool, listed: bool
     ) -> Page:
         """See ports/proof.py, FarPort."""
-        with self._answer(FetchPage(lane, guid, after, acls, listed), DIGEST_FEATURE) as frame:
+        fetch = FetchPage(lane, guid, after, form, acls, listed)
+        with self._answer(fetch, DIGEST_FEATURE) as frame:
             return parse_page(answer_of(frame, FrameType.COPIES))
 
-    def _ask(self, fetch: Fetch) -> Copies:
-        with self._answer(fetch) as frame:
+    def tell_proof(self, proof: Proof) -> None:
+        """See ports/proof.py, FarPort."""
+        self._ask(TellProof(replace(proof, differences=())), DIGEST_FEATURE)
+
+    def _ask(self, fetch: Fetch, feature: str = FEATURE) -> Copies:
+        with self._answer(fetch, feature) as frame:
             return parse_copies(answer_of(frame, FrameType.COPIES))
 
     @contextmanager

@@ -9,15 +9,16 @@ import json
 import re
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from zrepl_py.adapters.peer.framing import FrameType, check_length, render_frame
 from zrepl_py.core.codec import decode, encode
 from zrepl_py.core.proof_digest import key_of, key_of_line
 from zrepl_py.errors import KINDS, Bug, Corrupt, Refused, Standing, ZrError
-from zrepl_py.model.fetch import Copies, Fetch, FetchCopies, FetchPage, FetchStream
+from zrepl_py.model.fetch import Copies, Fetch, FetchCopies, FetchPage, FetchStream, TellProof
 from zrepl_py.model.names import check_dataset_name, join_snapshot, parse_epoch
-from zrepl_py.model.proof import Page, Position
+from zrepl_py.model.proof import Page, Position, Proof
 from zrepl_py.model.site import Manifest
 from zrepl_py.model.wire import (
     PROTOCOL,
@@ -118,6 +119,8 @@ def parse_begin(payload: memoryview | bytes) -> Begin:
 def parse_fetch(payload: memoryview | bytes) -> Fetch:
     """A Fetch whose lane and guid have been looked at."""
     fetch: Fetch = parse_message(Fetch, payload)
+    if isinstance(fetch, TellProof):
+        return TellProof(_check_proof(fetch.proof))
     if not isinstance(fetch, FetchCopies):
         _check_lane(LaneName(fetch.lane, "any"))
     if isinstance(fetch, FetchStream | FetchPage):
@@ -211,6 +214,17 @@ def _check_position(position: Position) -> None:
     key_of(position)
     if not 0 <= position.done < _GUID_END or not _CHAIN.match(position.chain):
         raise Corrupt("protocol", "The peer sent an impossible position.")
+
+
+def _check_proof(proof: Proof) -> Proof:
+    """With a sentence that can be shown."""
+    _check_lane(LaneName(proof.subject.lane, proof.subject.dataset))
+    _check_guid(proof.subject.guid)
+    _check_version(proof.subject.dataset, proof.subject.snapshot)
+    taken = proof.restore_seconds
+    if proof.differences or not (taken is None or 0 <= taken < _GUID_END):
+        raise Corrupt("protocol", "The peer told an impossible proof.")
+    return replace(proof, why=_sentence(proof.why))
 
 
 def _check_lane(lane: LaneName) -> None:

@@ -12,7 +12,7 @@ from zrepl_py.adapters.peer.link import Link
 from zrepl_py.adapters.peer.messages import parse_fetch, render_failure, render_message
 from zrepl_py.adapters.peer.outgoing import OutgoingStream
 from zrepl_py.errors import Bug, Refused, ZrError
-from zrepl_py.model.fetch import Copies, CopyName, FetchCopies, FetchPage, FetchStream
+from zrepl_py.model.fetch import Copies, CopyName, FetchCopies, FetchPage, FetchStream, TellProof
 from zrepl_py.model.history import Snapshot
 from zrepl_py.model.proof import Page
 from zrepl_py.model.wire import Begin, LaneName
@@ -40,6 +40,9 @@ def serve_fetch(
             said = render_message(FrameType.COPIES, page)
         elif isinstance(fetch, FetchStream):
             copy, snapshot = copies.find_version(source, fetch.lane, fetch.guid)
+        elif isinstance(fetch, TellProof):
+            copies.store_proof(source, fetch.proof)
+            said = render_message(FrameType.COPIES, Copies())
         elif isinstance(fetch, FetchCopies):
             said = render_message(FrameType.COPIES, Copies(copies.observe_copies(source)))
         else:
@@ -68,7 +71,13 @@ def _read_page(
 
     def work() -> Page:
         return copies.read_page(
-            source, fetch.lane, fetch.guid, fetch.after, acls=fetch.acls, listed=fetch.listed
+            source,
+            fetch.lane,
+            fetch.guid,
+            fetch.after,
+            fetch.form,
+            acls=fetch.acls,
+            listed=fetch.listed,
         )
 
     task = Task(work, f"page {fetch.lane}")

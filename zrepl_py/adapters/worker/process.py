@@ -14,9 +14,7 @@ from zrepl_py.adapters.worker.counters import Counters
 from zrepl_py.adapters.worker.listener import Listener
 from zrepl_py.adapters.worker.notify import notify
 from zrepl_py.adapters.worker.server import INTERRUPT, WorkerServer
-from zrepl_py.adapters.worker.verbs import Scope
-from zrepl_py.ports.proof import ProofPort
-from zrepl_py.ports.zfs import ZfsPort
+from zrepl_py.adapters.worker.verbs import Scope, Served
 
 _STDIN = 0
 
@@ -33,7 +31,7 @@ class WorkerOptions:
     finish_seconds: float = 10.0
 
 
-def run_worker(options: WorkerOptions, zfs: ZfsPort | ProofPort) -> bool:
+def run_worker(options: WorkerOptions, zfs: Served) -> bool:
     """Serve until told to stop; True where everything had ended within the bound.
 
     Takes over the process's signals. Errors: those of Listener.

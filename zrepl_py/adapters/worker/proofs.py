@@ -6,7 +6,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from zrepl_py.adapters.worker.client import Patience, Report, WorkerClient
 from zrepl_py.adapters.worker.proxy import ask_worker
 from zrepl_py.adapters.worker.verbs import WorkerKind, pool_of
-from zrepl_py.model.proof import Page, Position, ScratchOrder
+from zrepl_py.model.proof import Form, Page, Position, ScratchOrder
 from zrepl_py.ports.clock import ClockPort
 from zrepl_py.ports.proof import ProofPort
 
@@ -32,11 +32,11 @@ class WorkerProof:
             client.close()
 
     def read_page(
-        self, snapshot: str, guid: int, after: Position, volume: bool, acls: bool, listed: bool
+        self, snapshot: str, guid: int, after: Position, form: Form, acls: bool, listed: bool
     ) -> Page:
         """See ProofPort."""
         verb = ProofPort.read_page
-        return self._ask(pool_of(snapshot), verb, snapshot, guid, after, volume, acls, listed)
+        return self._ask(pool_of(snapshot), verb, snapshot, guid, after, form, acls, listed)
 
     def let_go(self, snapshot: str) -> None:
         """See ProofPort."""

@@ -19,6 +19,7 @@ from zrepl_py.events import Event
 from zrepl_py.model.history import History, Snapshot
 from zrepl_py.model.observation import (
     Dataset,
+    Dependents,
     DestroyOutcome,
     PoolView,
     ResumePoint,
@@ -115,6 +116,12 @@ class WorkerZfs:
         if not snapshots:
             return {}
         return self._ask(_one_pool(snapshots), ZfsPort.observe_holds, snapshots)
+
+    def observe_dependents(self, snapshots: Sequence[str]) -> dict[str, Dependents]:
+        """See ZfsPort."""
+        if not snapshots:
+            return {}
+        return self._ask(_one_pool(snapshots), ZfsPort.observe_dependents, snapshots)
 
     def observe_properties(self, dataset: str) -> dict[str, str]:
         """See ZfsPort."""

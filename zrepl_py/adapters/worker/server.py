@@ -19,12 +19,10 @@ from zrepl_py.adapters.clock import Deadline
 from zrepl_py.adapters.worker.counters import Counters
 from zrepl_py.adapters.worker.framing import Frame, read_frame, write_frame
 from zrepl_py.adapters.worker.listener import observe_peer_uid
-from zrepl_py.adapters.worker.verbs import COUNTERS, FORMAT, VERBS, Scope
+from zrepl_py.adapters.worker.verbs import COUNTERS, FORMAT, VERBS, Scope, Served
 from zrepl_py.core.codec import encode
 from zrepl_py.errors import Corrupt, Standing, ZrError
 from zrepl_py.ports.clock import ClockPort
-from zrepl_py.ports.proof import ProofPort
-from zrepl_py.ports.zfs import ZfsPort
 
 MAX_CONNECTIONS = 64
 INTERRUPT = signal.SIGUSR1
@@ -38,7 +36,7 @@ class WorkerServer:
 
     def __init__(
         self,
-        zfs: ZfsPort | ProofPort,
+        zfs: Served,
         scope: Scope,
         clock: ClockPort,
         *,

@@ -22,7 +22,6 @@ from zrepl_py.errors import Passing, Standing
 from zrepl_py.ports.clock import ClockPort
 
 ENTRY = "zrepl_py.daemon.worker"
-RUN_DIRECTORY = "/run/zr"
 _STEP_SECONDS = 0.05
 
 
@@ -60,13 +59,6 @@ class Running:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-
-
-def pool_sockets(pool: str, *, receives: bool, directory: str = RUN_DIRECTORY) -> PoolSockets:
-    """Where the workers of a pool listen, by systemd's units as well as when started by hand."""
-    receive = f"{directory}/receive/{pool}.sock" if receives else None
-    proof = f"{directory}/proof/{pool}.sock"
-    return PoolSockets(f"{directory}/zfs/{pool}.sock", receive, proof)
 
 
 def worker_specs(

@@ -1,5 +1,5 @@
 """What may be asked of a worker, and what its arguments may name. Derived from the hints of
-ZfsPort and ProofPort.
+ZfsPort, ProofPort and HostPort.
 
 Invariants: a verb that the kind of worker does not list is refused; so is every name outside the
 worker's own pool. An argument is taken for a name unless it is listed as a plain value here, so a
@@ -17,6 +17,7 @@ from zrepl_py.core.codec import decode
 from zrepl_py.errors import Corrupt, Refused
 from zrepl_py.model.names import check_dataset_name
 from zrepl_py.model.proof import ScratchOrder
+from zrepl_py.ports.host import HostPort
 from zrepl_py.ports.proof import ProofPort
 from zrepl_py.ports.zfs import ZfsPort
 
@@ -24,7 +25,8 @@ FORMAT = 1
 COUNTERS = "observe_counters"
 _VERSION_NAME = re.compile(r"[A-Za-z0-9_.: -]+\Z")
 _PLAIN = frozenset({"raw", "resume", "to_guid", "from_guid"})
-_PLAIN |= {"guid", "after", "volume", "acls", "listed", "mark"}
+_PLAIN |= {"guid", "after", "form", "acls", "listed", "mark"}
+_PLAIN |= {"processes", "patience_seconds", "readonly", "text", "group", "service"}
 _VERSION_NAMES = frozenset({"name", "tag"})
 """Names of a snapshot after its @, and of a hold: no dataset in them."""
 
@@ -36,6 +38,8 @@ class WorkerKind(StrEnum):
     RECEIVE = "receive"
     PROOF = "proof"
     """Reads snapshots whole, slowly; a process of its own, so that no tick waits for it."""
+    HOST = "host"
+    """Mounts, ends programs, runs services: root in the machine's own namespaces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +75,18 @@ def _verbs_of(port: type) -> dict[str, Verb]:
     }
 
 
-VERBS: Mapping[str, Verb] = {**_verbs_of(ZfsPort), **_verbs_of(ProofPort)}
+VERBS: Mapping[str, Verb] = {
+    **_verbs_of(ZfsPort),
+    **_verbs_of(ProofPort),
+    **_verbs_of(HostPort),
+}
+Served = ZfsPort | ProofPort | HostPort
+"""What stands behind a worker."""
 
 ALLOWED: Mapping[WorkerKind, frozenset[str]] = {
     WorkerKind.ZFS: frozenset(_verbs_of(ZfsPort)) - {"receive"},
     WorkerKind.PROOF: frozenset(_verbs_of(ProofPort)),
+    WorkerKind.HOST: frozenset(_verbs_of(HostPort)),
     # Not abort_receive: the delegated user would need `destroy` for it, and shall not have that.
     WorkerKind.RECEIVE: frozenset({"receive"}),
 }

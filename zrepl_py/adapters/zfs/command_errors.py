@@ -45,6 +45,8 @@ _BY_OPERATION: dict[str, tuple[tuple[str, int], ...]] = {
         ("parent does not exist", errno.ENOENT),
         ("parent is not a filesystem", WRONG_PARENT),
     ),
+    # Also what has to be typed: there is no terminal, so it ends at once.
+    "load-key": (("Key load error", errno.EACCES),),
     "send": (
         ("Broken pipe", errno.EPIPE),
         ("signal received", errno.EINTR),

@@ -29,7 +29,7 @@ def parse_history(dataset: str, text: str) -> History:
     for line in text.splitlines():
         whole, *numbers = line.split("\t")
         if len(numbers) != 3:
-            raise _unreadable(line)
+            raise unreadable(line)
         guid, createtxg, created_at = (_number(n, line) for n in numbers)
         for mark in "@#":
             owner, found, name = whole.partition(mark)
@@ -53,7 +53,7 @@ def parse_datasets(listed: str, local_properties: str) -> list[Dataset]:
     for line in listed.splitlines():
         columns = line.split("\t")
         if len(columns) != 6:
-            raise _unreadable(line)
+            raise unreadable(line)
         name, guid, kind, encryption, compression, mounted = columns
         found.append(
             Dataset(
@@ -104,7 +104,7 @@ def parse_program_json(text: str) -> dict[str, str]:
     try:
         returned = json.loads(text).get("return", {})
     except ValueError:
-        raise _unreadable(text[:80]) from None
+        raise unreadable(text[:80]) from None
     return {str(key): str(value) for key, value in returned.items()}
 
 
@@ -127,7 +127,7 @@ def parse_snapshot_words(name: str, words: str) -> Snapshot | None:
             return Snapshot(int(guid), int(createtxg), name, int(created_at))
         case ["none"]:
             return None
-    raise _unreadable(words)
+    raise unreadable(words)
 
 
 def parse_destroy_outcome(name: str, words: str) -> DestroyOutcome:
@@ -140,16 +140,17 @@ def parse_errno(words: str) -> int:
     match words.split():
         case ["error", number] if number.isdecimal():
             return int(number)
-    raise _unreadable(words)
+    raise unreadable(words)
 
 
 def _number(text: str, line: str) -> int:
     if not text.isdecimal():
-        raise _unreadable(line)
+        raise unreadable(line)
     return int(text)
 
 
-def _unreadable(line: str) -> Standing:
+def unreadable(line: str) -> Standing:
+    """ZFS printed a line that is none of those that are known."""
     return Standing(
         "zfs-failed",
         f"ZFS printed something unexpected: {line!r}.",

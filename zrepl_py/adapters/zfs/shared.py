@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from zrepl_py.adapters.zfs.begin import Begin
 from zrepl_py.adapters.zfs.command_errors import judge_command
+from zrepl_py.adapters.zfs.dependents import list_dependents, parse_dependents_answer
 from zrepl_py.adapters.zfs.forks import Ended, run
 from zrepl_py.adapters.zfs.kstat import read_pool_guid, read_pool_state
 from zrepl_py.adapters.zfs.names import by_pool, check_own, dataset_of, one_pool, pool_of
@@ -33,6 +34,7 @@ from zrepl_py.model.history import History, Snapshot
 from zrepl_py.model.names import check_dataset_name
 from zrepl_py.model.observation import (
     Dataset,
+    Dependents,
     DestroyOutcome,
     PoolView,
     ResumePoint,
@@ -45,6 +47,8 @@ RunProgram = Callable[[str, str, Sequence[str], bool], dict[str, str]]
 _ENODEV = 19
 _SNAPSHOT_TRIES = 20
 """Each waits for a txg of its own."""
+_DEPENDENTS_BATCH = 2_000
+"""Snapshots of one look: their names fit into a command line."""
 
 
 class SharedZfs:
@@ -106,6 +110,23 @@ class SharedZfs:
                 raise
             return _listed_snapshot(snapshot)
         return parse_snapshot_words(name, answer[snapshot])
+
+    def observe_dependents(self, snapshots: Sequence[str]) -> dict[str, Dependents]:
+        """See the port. No fork as root; an ordinary user may not run programs: some forks."""
+        found: dict[str, Dependents] = {}
+        try:
+            for pool, names in by_pool(dict.fromkeys(snapshots)).items():
+                for start in range(0, len(names), _DEPENDENTS_BATCH):
+                    argv = names[start : start + _DEPENDENTS_BATCH]
+                    answer = self._run_program(
+                        pool, program_text("observe_dependents"), argv, False
+                    )
+                    found |= parse_dependents_answer(answer)
+        except Standing as error:
+            if error.reason != "no-rights":
+                raise
+            return list_dependents(snapshots)
+        return found
 
     def observe_resume(self, dataset: str) -> ResumePoint | None:
         """See the port. No fork as root; an ordinary user may not run programs: one fork."""

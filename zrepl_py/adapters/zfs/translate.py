@@ -137,6 +137,9 @@ TABLES: dict[str, dict[int, Meaning]] = {
             "Only file systems have datasets below them.",
         ),
     },
+    "load-key": {
+        errno.EACCES: _KEY,
+    },
     "send": {
         errno.ENOENT: _SNAPSHOT_MISSING,
         errno.ESRCH: _SNAPSHOT_MISSING,

@@ -6,7 +6,7 @@ Takes the daemon's own words (`zr status --json`, docs/reference/status.md), wit
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from zrepl_py.core.audit.finding import Findings, error, warning
+from zrepl_py.core.audit.finding import Finding, Findings, error, warning
 from zrepl_py.model.policy import Policy
 
 LATE = 3.0
@@ -92,7 +92,18 @@ def judge_status(status: Mapping[str, Any]) -> Findings:
         found += _judge_lane(lane, away)
     for replica in status["replicas"]:
         found += _judge_replica(replica)
-    return found
+    return found + [_judge_question(question) for question in status.get("questions", ())]
+
+
+def _judge_question(question: Mapping[str, Any]) -> Finding:
+    name, many = question["dataset"], question["snapshots"]
+    return warning(
+        "retention-asks",
+        name,
+        f"Retention does not destroy {many} of the snapshots of {name} before somebody says yes: "
+        f"{question['message']}",
+        f"Look: zr retention plan {name}. If it shall be so: {question['allow']}",
+    )
 
 
 def judge_sources(status: Mapping[str, Any], policies: Sequence[Policy], node: str) -> Findings:
@@ -182,7 +193,19 @@ def _judge_group(group: Mapping[str, Any]) -> Findings:
         sentence = f"Policy {group['policy']} selects no dataset of pool {group['pool']}."
         remedy = "`zr policy explain DATASET` says why for each."
         found.append(warning("selects-nothing", group["policy"], sentence, remedy))
-    return found
+    return found + _judge_room(group, name)
+
+
+def _judge_room(group: Mapping[str, Any], name: str) -> Findings:
+    """What waits for a target that is away, and what gives way for want of room."""
+    room = group.get("room")
+    if not room or not room["message"] or not (room["waiting"] or room["state"] == "dense"):
+        return []
+    if room["state"] in ("waiting", "dense"):
+        remedy = "Free space, or bring the target back: docs/runbooks/disk-full.md"
+        return [warning("history-thinned", name, room["message"], remedy)]
+    remedy = "Bring the target back, or free space in time: docs/runbooks/beta-was-off.md"
+    return [warning("history-waits", name, room["message"], remedy)]
 
 
 def _judge_lane(lane: Mapping[str, Any], away: Collection[str]) -> Findings:

@@ -7,6 +7,8 @@ from zrepl_py.core.audit.seen import Clock, Machine, Unit
 
 AHEAD_SECONDS = 60
 MANY_RESTARTS = 5
+CALLED = "zr-proof@"
+"""Started with its pool's ZFS worker (`Wants=`), enabled or not."""
 DAEMON = "zr.service"
 
 
@@ -78,7 +80,7 @@ def _judge_unit(unit: Unit, by_hand: bool) -> Findings:
                 f"journalctl -u {name} -n 50; then: systemctl start {name}",
             )
         )
-    if unit.enabled == "disabled":
+    if unit.enabled == "disabled" and not name.startswith(CALLED):
         found.append(
             error(
                 "unit-disabled",

@@ -12,6 +12,7 @@ from types import ModuleType
 
 from zrepl_py.adapters.clock import MachineClock
 from zrepl_py.testing.kits import (
+    zfs_datasets,
     zfs_differences,
     zfs_observe,
     zfs_partial,
@@ -45,6 +46,7 @@ CHECKS: dict[str, Check] = {
         zfs_space,
         zfs_steady,
         zfs_differences,
+        zfs_datasets,
     )
     for name, check in _checks_of(module).items()
 }

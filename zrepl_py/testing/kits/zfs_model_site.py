@@ -2,6 +2,7 @@
 
 from zrepl_py.errors import Bug
 from zrepl_py.model.observation import Kind
+from zrepl_py.testing.model_datasets import ModelDatasets
 from zrepl_py.testing.model_zfs import ModelZfs
 from zrepl_py.testing.model_zfs_state import ModelPools
 
@@ -14,6 +15,7 @@ class ModelSite:
     def __init__(self, seed: int = 0) -> None:
         self.pools = ModelPools({"tank": 1 << 30}, seed=seed)
         self.port = ModelZfs(self.pools)
+        self.datasets = ModelDatasets(self.pools)
         self.pool = "tank"
         self.pools.make_dataset("tank/kit")
         self._count = 0
@@ -37,7 +39,8 @@ class ModelSite:
 
     def unload_key(self, name: str) -> None:
         """See ZfsSite."""
-        self.pools.dataset(name).key_loaded = False
+        self.pools.dataset(name).key_loaded = self.pools.dataset(name).mounted = False
+        self.datasets.key_at_hand = False
 
     def make_clone(self, snapshot: str, name: str) -> None:
         """See ZfsSite."""

@@ -1,7 +1,7 @@
 """Checks: streams that are cut, resume points, resuming, and throwing partial receives away."""
 
 from zrepl_py.errors import Passing, Refused, Standing
-from zrepl_py.model.observation import ResumePoint
+from zrepl_py.model.observation import Dependents, ResumePoint
 from zrepl_py.testing.kits.zfs_site import (
     Leg,
     ZfsSite,
@@ -62,6 +62,20 @@ def check_resume_of_increment(site: ZfsSite) -> None:
     same([d.name for d in site.port.observe_datasets(r)], [r], "listed")
     move(site.port, _but(leg, resume=(point.object, point.offset))).check()
     true(site.read(f"{r}@zr_2", "g") == MANY, "content differs")
+
+
+def check_a_partial_receive_is_a_dependent(site: ZfsSite) -> None:
+    """What it builds on has it as a clone, until it ends."""
+    a, r = source_of(site, "dep"), site.fresh("dep-r")
+    replicate(site, a, r, "zr_1")
+    site.write(a, "g", MANY)
+    snapshot(site, a, "zr_2")
+    leg = increment(site, a, r, "zr_2", "@zr_1")
+    point = _cut(site, leg)
+    expected = {f"{r}@zr_1": Dependents(clones=frozenset({f"{r}/%recv"}))}
+    same(site.port.observe_dependents([f"{r}@zr_1"]), expected, "dependents")
+    move(site.port, _but(leg, resume=(point.object, point.offset))).check()
+    same(site.port.observe_dependents([f"{r}@zr_1"]), {f"{r}@zr_1": Dependents()}, "afterwards")
 
 
 def check_resume_of_raw(site: ZfsSite) -> None:

@@ -1,8 +1,18 @@
 """Checks: holds, bookmarks, and destroying by guid."""
 
+import os
+
 from zrepl_py.errors import Bug, Refused, Standing
-from zrepl_py.model.observation import DestroyOutcome
-from zrepl_py.testing.kits.zfs_site import ZfsSite, guid_of, names_of, refused, same, snapshot
+from zrepl_py.model.observation import Dependents, DestroyOutcome
+from zrepl_py.testing.kits.zfs_site import (
+    ZfsSite,
+    guid_of,
+    names_of,
+    refused,
+    same,
+    sending,
+    snapshot,
+)
 
 TAG = "zr_base_0123abcd"
 
@@ -65,6 +75,42 @@ def check_destroy_by_guid(site: ZfsSite) -> None:
     same(names_of(site, a), ["zr_held", "zr_cloned", "zr_other"], "what is left")
     site.destroy(clone)
     site.port.release([f"{a}@zr_held"], TAG)
+
+
+def check_dependents_are_named(site: ZfsSite) -> None:
+    """Tags and clones by name, a send while it runs; a missing snapshot is left out."""
+    names = ("zr_held", "zr_cloned", "zr_both", "zr_sent", "zr_free")
+    a = _with_snapshots(site, "dependents", *names[:3])
+    site.write(a, "large", os.urandom(4 << 20))
+    for name in names[3:]:
+        snapshot(site, a, name)
+    held, cloned, both, sent, free = (f"{a}@{name}" for name in names)
+    first, second = site.fresh("dependents-1"), site.fresh("dependents-2")
+    site.port.hold([held, both], TAG)
+    site.port.hold([held], "of: a person")
+    site.make_clone(cloned, first)
+    site.make_clone(both, second)
+    expected = {
+        held: Dependents(frozenset({TAG, "of: a person"})),
+        cloned: Dependents(clones=frozenset({first})),
+        both: Dependents(frozenset({TAG}), frozenset({second})),
+        sent: Dependents(),
+        free: Dependents(),
+    }
+    same(site.port.observe_dependents([*expected, f"{a}@zr_gone"]), expected, "dependents")
+    same(site.port.observe_dependents([f"{site.fresh('none')}@zr_1"]), {}, "of no dataset")
+    with sending(site.port, sent):
+        seen = site.port.observe_dependents([sent, free])
+        same(seen, {sent: Dependents(in_use=True), free: Dependents()}, "while it is sent")
+    same(site.port.observe_dependents([sent]), {sent: Dependents()}, "after it was sent")
+    site.destroy(first)
+    site.port.release([held], "of: a person")
+    site.port.release([held, both], TAG)
+    left = {
+        name: seen for name, seen in site.port.observe_dependents(list(expected)).items() if seen
+    }
+    same(left, {both: Dependents(clones=frozenset({second}))}, "after some were released")
+    site.destroy(second)
 
 
 def check_destroy_refuses_foreign_names(site: ZfsSite) -> None:

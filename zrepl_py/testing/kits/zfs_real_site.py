@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from zrepl_py.adapters.clock import Deadline, MachineClock
 from zrepl_py.adapters.zfs.command import CommandZfs
 from zrepl_py.adapters.zfs.lzc import LzcZfs
+from zrepl_py.adapters.zfs.tree import CommandDatasets
 from zrepl_py.ports.zfs import ZfsPort
 
 _DEADLINE_SECONDS = 60
@@ -35,6 +36,7 @@ class RealSite:
         self.port = port
         self.root = f"{pool}/kit-{os.getpid()}"
         self.folder = folder
+        self.datasets = CommandDatasets("nobody", ("create,mount,receive",))
         self._count = 0
         _zfs("zfs", "create", "-o", f"mountpoint={folder}/mnt", self.root)
 

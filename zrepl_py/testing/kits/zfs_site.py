@@ -7,12 +7,13 @@ names a site gives out are fresh, so the checks do not see each other.
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Protocol
 
 from zrepl_py.errors import ZrError
 from zrepl_py.model.history import Snapshot
+from zrepl_py.ports.datasets import DatasetPort
 from zrepl_py.ports.zfs import ZfsPort
 
 PATIENCE_SECONDS = 60.0
@@ -26,6 +27,10 @@ class ZfsSite(Protocol):
     @property
     def port(self) -> ZfsPort:
         """What is tried."""
+
+    @property
+    def datasets(self) -> DatasetPort:
+        """What is tried of ports/datasets.py."""
 
     def fresh(self, word: str) -> str:
         """A name for a dataset that does not exist, below one that does."""
@@ -172,6 +177,25 @@ def move(port: ZfsPort, leg: Leg) -> Moved:
         thread.join(PATIENCE_SECONDS)
         true(not thread.is_alive(), "a transfer did not end after its other end was closed")
     return Moved(sent[0] if sent else None, received)
+
+
+@contextmanager
+def sending(port: ZfsPort, snapshot: str) -> Iterator[None]:
+    """A send of `snapshot`, larger than a pipe, that nobody reads until the block has ended."""
+    read_end, write_end = os.pipe()
+
+    def send() -> None:
+        with suppress(ZrError):
+            port.send(snapshot, None, raw=False, fd=write_end, resume=None)
+
+    thread = threading.Thread(target=send, daemon=True)
+    thread.start()
+    try:
+        os.read(read_end, 1)  # it has begun
+        yield
+    finally:
+        os.close(read_end)
+        thread.join(PATIENCE_SECONDS)
 
 
 def _relay(source: int, target: int, leg: Leg) -> None:

@@ -1,0 +1,36 @@
+"""The role peer port: what two nodes tell each other about the roles of one group.
+
+Contract:
+- Everything goes over the control connection that is open now. What was told over an earlier one
+  does not count: where there is none, or it breaks, or no answer comes within the deadline, it is
+  Passing(peer-silent), and nothing is known of what the other one did.
+- `exchange` returns the other node's word of now. A word whose `boot` is not that of the
+  connection's greeting is never returned.
+- Nothing here asks the other node to do something: each decides for itself.
+- No message names a path. Corrupt(malformed): a word that no honest node says (core/role_words.py).
+- Every wait has a deadline (5 s; for `ship_rescue` on its progress).
+
+Only the model of it exists so far (testing/model_roles.py); the wire's frames come with the daemon.
+"""
+
+from typing import Protocol
+
+from zrepl_py.core.role_words import Heartbeat, RoleWord, ShipOrder
+
+
+class RolePeerPort(Protocol):
+    """The other node of a group."""
+
+    def exchange(self, mine: RoleWord) -> RoleWord:
+        """Say `mine`, and hear what the other one says of itself now."""
+
+    def tell_heartbeat(self, beat: Heartbeat) -> None:
+        """Returns when the other node has it in memory. Bounded before it is sent, and there."""
+
+    def observe_shipped(self, label: str) -> frozenset[int]:
+        """guids of the rescue's snapshots that the other node has, all of them read back."""
+
+    def ship_rescue(self, snapshot: str, base: str | None, order: ShipOrder) -> None:
+        """Send `snapshot` of this node (an increment on `base`, or whole); returns when the other
+        one has committed and read it back, below a place that it chose itself. Again: nothing.
+        Errors: Refused(bad-name) for a label or member that it does not know."""
