@@ -18,8 +18,8 @@ from .processes import cpu_seconds
 
 DATASET, HOME = "tank/many", "/tank/many"
 DISK_BYTES = 8 << 30
-"""Each snapshot of a dataset has a list with an entry for every one before it: with 4 GiB the pool
-was full after some 8,000. It is memory of the host, as far as it is used."""
+"""With 4 GiB ZFS had no space after some 8,000 snapshots (docs/design/scale.md). It is memory of
+the host, as far as it is used."""
 MAKE = r"""
 import libzfs_core, sys
 for i in range(int(sys.argv[1]), int(sys.argv[2])):

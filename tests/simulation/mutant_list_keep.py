@@ -53,8 +53,7 @@ KEEP_MUTANTS = (
         "readers_of",
         'job.state == "running"',
         "False",
-        f"{_LOOK_TEST}"
-        "::test_a_proof_that_runs_needs_the_snapshot_also_while_it_does_not_read_it",
+        f"{_LOOK_TEST}::test_a_proof_that_runs_needs_the_snapshot_also_while_it_does_not_read_it",
     ),
     Mutant(
         "last-look-finds-nobody",

@@ -20,8 +20,8 @@ Outcome = Callable[[Any, Exception | None], None]
 """Called once with what came out: (value, None) or (None, error)."""
 
 
-ASYNC = "PeerPort"
-"""The only one that is implemented as an AsyncPort."""
+ASYNC = frozenset({"PeerPort", "RolePeerPort"})
+"""Those that are implemented as an AsyncPort."""
 
 
 class AsyncPort(Protocol):
@@ -201,7 +201,7 @@ class _Run:
             self._done(None, raised)
             return
         port = self._ports[command.port]
-        if command.port == ASYNC:
+        if command.port in ASYNC:
             port.call(command, self.arrived)
             return
         self._port, self._command = port, command

@@ -91,7 +91,8 @@ def read_kind(segments: list[Segment], kind: str) -> Iterator[Line]:
         number = 0
         try:
             with open(segment.path, "rb") as file:
-                for number, raw in enumerate(file, 1):
+                for raw in file:
+                    number += 1
                     if mark not in raw or not raw.endswith(b"\n"):  # it is being written
                         continue
                     line = parse_line(raw[:-1], None)

@@ -91,9 +91,7 @@ def find_meant(node: NodeConfig, policies: Sequence[Policy], wanted: str | None)
     return one
 
 
-def look(
-    meant: Meant, peers: Mapping[str, str], readers: Mapping[int, str], now: float
-) -> Looked:
+def look(meant: Meant, peers: Mapping[str, str], readers: Mapping[int, str], now: float) -> Looked:
     """Observe it, and judge. `readers`: whom the daemon knows. Errors: those of ZFS."""
     zfs = CommandZfs()
     history = zfs.observe_history(meant.name)
