@@ -5,7 +5,7 @@ verdicts say, the newest snapshot, anything pinned, anything not ours and anythi
 observed stays. ZFS then compares the guid in the very txg of the destroy.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,21 +20,6 @@ BATCH = 100
 LEFT_TOLD = 5
 
 
-def check_destroy(snapshot: Snapshot, observed: History, pinned: Collection[int]) -> None:
-    """Raise Bug(unsafe-destroy) unless this snapshot may go, whatever any verdict said."""
-    why = ""
-    if parse_tick(snapshot.name) is None:
-        why = "it is not one of ours"
-    elif observed.newest is None or snapshot.guid == observed.newest.guid:
-        why = "it is the newest"
-    elif snapshot.guid in pinned:
-        why = "it is pinned"
-    elif observed.snapshot(snapshot.guid) != snapshot:
-        why = "it is not what was observed"
-    if why:
-        raise Bug("unsafe-destroy", f"{snapshot.name} was about to be destroyed, but {why}.")
-
-
 @dataclass(frozen=True, slots=True)
 class Doom:
     """What should go of one dataset, and what both checks need."""
@@ -42,6 +27,24 @@ class Doom:
     snapshots: tuple[Snapshot, ...]
     observed: History
     pinned: frozenset[int]
+
+
+def check_destroy(doom: Doom) -> None:
+    """Raise Bug(unsafe-destroy) unless all of it may go, whatever any verdict said."""
+    newest = doom.observed.newest
+    there = {s.guid: s for s in doom.observed.snapshots}
+    for snapshot in doom.snapshots:
+        why = ""
+        if parse_tick(snapshot.name) is None:
+            why = "it is not one of ours"
+        elif newest is None or snapshot.guid == newest.guid:
+            why = "it is the newest"
+        elif snapshot.guid in doom.pinned:
+            why = "it is pinned"
+        elif there.get(snapshot.guid) != snapshot:
+            why = "it is not what was observed"
+        if why:
+            raise Bug("unsafe-destroy", f"{snapshot.name} was about to be destroyed, but {why}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +70,8 @@ def prune(dooms: Mapping[str, Doom]) -> Engine[Pruned]:
     """Destroy, oldest first, in batches that span datasets of one pool."""
     doomed: list[tuple[Snapshot, str]] = []
     for dataset, doom in dooms.items():
-        for snapshot in doom.snapshots:
-            check_destroy(snapshot, doom.observed, doom.pinned)
-            doomed.append((snapshot, dataset))
+        check_destroy(doom)
+        doomed += [(snapshot, dataset) for snapshot in doom.snapshots]
     doomed.sort(key=lambda item: item[0].createtxg)
     outcomes: list[DestroyOutcome] = []
     for start in range(0, len(doomed), BATCH):
