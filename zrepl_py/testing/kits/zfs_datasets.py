@@ -88,6 +88,8 @@ def check_a_tree_is_renamed_once(site: ZfsSite) -> None:
     site.make_filesystem(root)
     site.make_filesystem(f"{root}/a")
     guid = one(site, root).guid
+    for name in (f"{root}/a", root):  # what is mounted stays where it is
+        site.datasets.unmount(name, one(site, name).guid)
     with refused(Refused, "not-that-dataset"):
         site.datasets.rename(root, guid ^ 1, new)
     site.datasets.rename(root, guid, new)
@@ -147,6 +149,7 @@ def check_a_rescue_loses_nothing(site: ZfsSite) -> None:
     same(site.read(f"{kept}@zr-rescue", "tail"), b"only here", "what only it had")
     held = site.port.observe_holds([f"{name}@zr_1"])
     same(held, {f"{name}@zr_1": frozenset({"zr_base_1"})}, "the hold went along")
+    site.port.release([f"{name}@zr_1"], "zr_base_1")
     site.set_property(other, "readonly", "off")
     site.write(other, "b", b"new primary")
     newer = snapshot(site, other, "zr_2")
