@@ -25,7 +25,7 @@ PIP_FROM = $(if $(WHEELS),--no-index --find-links $(abspath $(WHEELS)))
 UNITS := $(wildcard systemd/*.service)
 COMPLETIONS := bash-completion/completions/zr zsh/site-functions/_zr fish/vendor_completions.d/zr.fish
 
-.PHONY: man install uninstall wheels help demo test check format lint types layers unit lab-build lab-test \
+.PHONY: man install uninstall wheels help demo test check format lint types layers unit long lab-build lab-test \
 	soak power-loss damage differential bench-versions bench-retention sim sim-fresh sim-night sim-year sim-report mutants clean
 
 help:  ## these lines
@@ -34,7 +34,7 @@ help:  ## these lines
 demo: lab-build  ## the story on two real nodes: record, replicate, delete, restore, crash, read on beta
 	@$(BIN)/python -m tests.lab.demo
 
-test: check lab-build lab-test sim-report  ## everything: check, then the lab's tests on two real OpenZFS nodes
+test: check long lab-build lab-test sim-report  ## everything: check, then the lab's tests on two real OpenZFS nodes
 
 check: format lint types layers unit  ## format, lint, types, layers, unit, property, conformance on the model
 
@@ -51,7 +51,10 @@ layers: $(STAMP)
 	@$(BIN)/lint-imports > $(VENV)/layers.log || { cat $(VENV)/layers.log; exit 1; }
 
 unit: $(STAMP)
-	@$(BIN)/pytest -q -n 4 -m "not lab" tests
+	@$(BIN)/pytest -q -n 4 -m "not lab and not long" tests
+
+long: $(STAMP)  ## what takes too much of a minute for `check`: power lost at every step of a change of roles, more seeds
+	@$(BIN)/pytest -q -n 4 -m "long and not lab" tests
 
 lab-build: $(STAMP)  ## build the lab's kernel, modules and image (cached)
 	@$(LAB) build

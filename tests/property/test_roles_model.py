@@ -43,6 +43,7 @@ from zrepl_py.model.roles import (
 )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("scene", SCENES)
 def test_no_interleaving_breaks_a_promise(scene: str) -> None:
     assert check_scene(SCENES[scene])

@@ -7,6 +7,8 @@ from collections import Counter
 from pathlib import Path
 
 from tests.simulation.night import run_night
+from tests.simulation.role_scenario import ROLE_FAULTS, draw_roles
+from tests.simulation.role_site import RoleSite
 from tests.simulation.scenario import FAULTS, draw_scenario
 from tests.simulation.site import Report, Site
 from tests.simulation.speed import measure
@@ -22,8 +24,11 @@ def run_seed(
     faults: frozenset[str] | None = None,
     trace: bool = False,
     days: float = CHECK_DAYS,
+    roles: bool = False,
 ) -> Report:
     """One seed, from its drawing to its last check."""
+    if roles:
+        return RoleSite(draw_roles(seed, faults), whole_trace=trace).run()
     return Site(draw_scenario(seed, faults, days), whole_trace=trace).run()
 
 
@@ -34,7 +39,7 @@ def render_failure(report: Report) -> str:
         f"seed {report.scenario.seed}: {report.scenario}",
         f"faults that happened: {', '.join(report.faults)}",
         *report.violations,
-        f"Again: make sim SEED={report.scenario.seed} DAYS={report.scenario.days:g}",
+        f"Again: {report.scenario.again}",
     ]
     return "\n".join(lines)
 
@@ -42,12 +47,15 @@ def render_failure(report: Report) -> str:
 def main() -> int:
     """Exit 1 when a seed failed."""
     options = _parser().parse_args()
-    faults = frozenset(options.faults.split(",")) & set(FAULTS) if options.faults else None
+    known = set(ROLE_FAULTS if options.roles else FAULTS)
+    faults = frozenset(options.faults.split(",")) & known if options.faults else None
     if options.year:
         return 0 if run_year(options.seed or 0, options.days or YEAR_DAYS).ok else 1
     if options.speed:
         return measure()
     fresh = options.night or options.fresh
+    if fresh and options.roles:
+        raise SystemExit("--roles runs ranges of seeds: --seeds 1000-5999")
     if fresh:
         days = options.days or FRESH_DAYS
         return min(1, run_night(fresh, days, jobs=options.jobs, resume=options.resume))
@@ -60,7 +68,8 @@ def main() -> int:
     seen: Counter[str] = Counter()
     for seed in seeds:
         days = options.days or CHECK_DAYS
-        report = run_seed(seed, faults=faults, trace=options.trace, days=days)
+        report = run_seed(seed, faults=faults, trace=options.trace, days=days,
+                          roles=options.roles)  # fmt: skip
         simulated += report.simulated_seconds
         seen.update(report.seen)
         if options.verbose or options.trace or options.seed is not None:
@@ -96,6 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", default="0-99", help="a range (default 0-99)")
     parser.add_argument("--fresh", type=int, metavar="COUNT", help="so many new seeds")
     parser.add_argument("--night", type=int, metavar="COUNT", help="the same, for thousands")
+    parser.add_argument("--roles", action="store_true", help="the seeds' stories with roles")
     parser.add_argument("--speed", action="store_true", help="simulated days per second of CPU")
     parser.add_argument("--year", action="store_true", help="a year of minutes; with --seed")
     parser.add_argument("--days", type=float, help="how long: 0.25, new seeds 2")

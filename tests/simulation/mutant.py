@@ -14,3 +14,5 @@ class Mutant:
     new: str
     test: str = ""
     """`module::function` of the unit test that must notice; empty: the simulator must."""
+    roles: bool = False
+    """The simulator's stories with roles must."""

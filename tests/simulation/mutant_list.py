@@ -2,6 +2,7 @@
 
 from tests.simulation.mutant import Mutant
 from tests.simulation.mutant_list_keep import KEEP_MUTANTS
+from tests.simulation.mutant_list_roles import ROLE_MUTANTS
 from tests.simulation.mutant_list_site import SITE_MUTANTS
 from tests.simulation.mutant_list_time import TIME_MUTANTS
 
@@ -18,6 +19,7 @@ MUTANTS = (
     *SITE_MUTANTS,
     *KEEP_MUTANTS,
     *TIME_MUTANTS,
+    *ROLE_MUTANTS,
     Mutant(
         "plan-without-hold",
         _REPLICATION,

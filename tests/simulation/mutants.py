@@ -22,8 +22,10 @@ import pytest
 
 from tests.simulation.mutant import Mutant
 from tests.simulation.mutant_list import MUTANTS
+from tests.simulation.role_scenario import draw_roles
+from tests.simulation.role_site import RoleSite
 from tests.simulation.scenario import draw_scenario
-from tests.simulation.site import Site
+from tests.simulation.site import Report, Site
 
 SEEDS = 100
 
@@ -67,12 +69,18 @@ def hunt(mutant: Mutant, seeds: int = SEEDS) -> Fate:
             return Fate(mutant, mutant.test if _test_fails(mutant.test) else "")
         for seed in range(seeds):
             try:
-                report = Site(draw_scenario(seed)).run()
+                report = _run(mutant, seed)
             except Exception as error:  # noqa: BLE001 - noticed, though not by a checker
                 return Fate(mutant, f"seed {seed}, which breaks off: {error!r}")
             if not report.ok:
                 return Fate(mutant, f"seed {seed}: {report.violations[0]}")
     return Fate(mutant, "")
+
+
+def _run(mutant: Mutant, seed: int) -> Report:
+    if mutant.roles:
+        return RoleSite(draw_roles(seed)).run()
+    return Site(draw_scenario(seed)).run()
 
 
 def _test_fails(name: str) -> bool:

@@ -118,6 +118,11 @@ class Scenario:
     """A journal keeps so many; older ones go, as old segments do. None: all."""
 
     @property
+    def again(self) -> str:
+        """What repeats it."""
+        return f"make sim SEED={self.seed} DAYS={self.days:g}"
+
+    @property
     def slowest_seconds(self) -> int:
         """The longest cadence of all policies."""
         return max(order.policy.every_seconds for order in self.orders)

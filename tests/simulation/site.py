@@ -14,6 +14,7 @@ from tests.simulation.faults import Faults
 from tests.simulation.link import Link
 from tests.simulation.loop import Loop
 from tests.simulation.node import SimNode
+from tests.simulation.role_scenario import RoleScenario
 from tests.simulation.scenario import Order, Scenario
 from tests.simulation.truth import Truth
 from tests.simulation.watch import Watch
@@ -31,7 +32,7 @@ TRACE_LINES = 60
 class Report:
     """What one seed showed."""
 
-    scenario: Scenario
+    scenario: Scenario | RoleScenario
     violations: tuple[str, ...]
     trace: tuple[str, ...]
     """The last lines before the end, or all of them."""
@@ -165,7 +166,7 @@ class Site:
         return Report(
             self.scenario,
             tuple(self.watch.violations),
-            tuple(_line(*entry) for entry in self._trace),
+            tuple(render_line(*entry) for entry in self._trace),
             self.loop.now,
             self.loop.steps,
             sum(len(lineage.guids) for lineage in truth.lineages.values()),
@@ -175,6 +176,6 @@ class Site:
         )
 
 
-def _line(now: float, node: str, mark: str, what: Any, value: Any) -> str:
+def render_line(now: float, node: str, mark: str, what: Any, value: Any) -> str:
     shown = str(value)
     return f"{now:12.3f} {node:6} {mark} {what} → {shown[:160]}"

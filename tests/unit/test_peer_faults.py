@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.peer_support import (
+    ALPHA,
     QUICK,
     Proxy,
     Site,
@@ -20,7 +21,9 @@ from tests.unit.peer_support import (
     wait_for,
 )
 from zrepl_py.adapters.peer import PeerClient
+from zrepl_py.adapters.peer.greeting import ROLES
 from zrepl_py.errors import Corrupt, Passing, Refused, Standing, ZrError
+from zrepl_py.model.wire import Begin
 
 BODY = random_body(3_000_000)
 
@@ -286,3 +289,39 @@ def test_an_epoch_that_changed_since_the_hello_is_refused(site: Site, peer: Peer
     error = failure_of(peer)
     assert isinstance(error, Refused)
     assert error.reason == "peer-epoch"
+
+
+class Guard:
+    """Lets one epoch in; has nothing to say of others' groups."""
+
+    def __init__(self, roles: bool, epoch: str) -> None:
+        self.roles, self.epoch = roles, epoch
+        self.asked: list[str] = []
+
+    def check_stream(self, source: str, begin: Begin) -> bool:
+        self.asked.append(source)
+        if self.roles and begin.epoch != self.epoch:
+            raise Refused("peer-epoch", "Another epoch.")
+        return self.roles
+
+
+@pytest.mark.parametrize(
+    ("roles", "epoch", "fits"), [(True, "", True), (True, "3-00000000", False), (False, "", False)]
+)
+def test_where_a_group_has_roles_its_epoch_counts_and_not_the_nodes(
+    tmp_path: Path, roles: bool, epoch: str, fits: bool
+) -> None:
+    site = Site(tmp_path)
+    guard = site.guard = Guard(roles, epoch or site.client_hello.epoch)
+    features = (*site.client_hello.features, ROLES)
+    site.client_hello = replace(site.client_hello, features=features)
+    site.server_hello = replace(site.server_hello, features=features, epoch="2-00000000")
+    site.put(lane_of(), full_of(1), BODY)
+    with serving(site):
+        peer = site.client()
+        if fits:
+            assert peer.transfer(lane_of(), full_of(1)).guid == full_of(1).to.guid
+        else:
+            assert failure_of(peer).reason == "peer-epoch"
+        peer.close()
+    assert guard.asked == [ALPHA.uuid]

@@ -187,8 +187,10 @@ Step = (
 )
 
 
-def render_step(step: Step) -> str:
+def render_step(step: "Step | Blocked | Settled") -> str:
     """`MoveAside tank/audio`: for people; two different steps of a rescue never look the same."""
+    if isinstance(step, Blocked | Settled):
+        return type(step).__name__
     where = {"root", "dataset", "name", "datasets"} & set(step.__dataclass_fields__)
     named = getattr(step, min(where, key=("root", "dataset", "name", "datasets").index))
     return f"{type(step).__name__} {named}"

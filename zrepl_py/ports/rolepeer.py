@@ -16,6 +16,17 @@ Only the model of it exists so far (testing/model_roles.py); the wire's frames c
 from typing import Protocol
 
 from zrepl_py.core.role_words import Heartbeat, RoleWord, ShipOrder
+from zrepl_py.model.wire import Begin
+
+
+class RoleGuardPort(Protocol):
+    """A receiver's own side: which streams the roles let in."""
+
+    def check_stream(self, source: str, begin: Begin) -> bool:
+        """Before a stream is opened. True: it is of a group that has roles, and may be received
+        (core/role_words.judge_stream). False: of one that has none, so the node's own epoch
+        counts, as ever. `source` is the node uuid that the connection proved.
+        Errors: Refused(peer-epoch), Passing(role-closed)."""
 
 
 class RolePeerPort(Protocol):

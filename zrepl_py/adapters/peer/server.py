@@ -20,6 +20,7 @@ from zrepl_py.model.wire import Hello
 from zrepl_py.ports.clock import ClockPort
 from zrepl_py.ports.copies import CopyPort
 from zrepl_py.ports.peer import ReceiverPort
+from zrepl_py.ports.rolepeer import RoleGuardPort
 
 
 def _ignore(event: Event, fields: Mapping[str, str]) -> None:
@@ -40,12 +41,14 @@ class PeerServer:
         limits: Limits | None = None,
         tell: Callable[[Event, Mapping[str, str]], None] = _ignore,
         copies: CopyPort | None = None,
+        guard: RoleGuardPort | None = None,
     ) -> None:
         limits = limits or Limits()
         calls = threading.BoundedSemaphore(limits.server_connections)
         self._service = Service(
-            receiver, identity, tuple(pins), hello, clock, limits, tell, calls=calls, copies=copies
-        )
+            receiver, identity, tuple(pins), hello, clock, limits, tell, calls=calls,
+            copies=copies, guard=guard,
+        )  # fmt: skip
         self._listen = listen
         self._limits = limits
         self._clock = clock

@@ -47,6 +47,7 @@ from zrepl_py.model.wire import (
 from zrepl_py.ports.clock import ClockPort
 from zrepl_py.ports.copies import CopyPort
 from zrepl_py.ports.peer import ReceiverPort
+from zrepl_py.ports.rolepeer import RoleGuardPort
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,8 @@ class Service:
     """Calls that run, those that hang in a suspended pool included."""
     copies: CopyPort | None = None
     """What a node may have back; None: nothing."""
+    guard: RoleGuardPort | None = None
+    """None: no group of this node has roles."""
 
 
 class Session:
@@ -199,7 +202,8 @@ class Session:
         service, limits = self._service, self._service.limits
         begin: Begin = parse_begin(frame.payload)
         epoch = service.hello().epoch
-        if begin.epoch != epoch:
+        roles = service.guard is not None and service.guard.check_stream(self._source, begin)
+        if not roles and begin.epoch != epoch:
             raise Refused(
                 "peer-epoch",
                 f"The target is in epoch {epoch}, the stream is of {begin.epoch[:60]!r}.",
