@@ -231,8 +231,8 @@ class Source:
             return self.groups[key]
         gone = self._gone[key] = set()
         observed = yield from observe_group(self.policies[key], key[1], self._reserved)
-        seen_before = {d: m for d, m in observed.members.items() if gone & m.guids}
-        observed = observed.updated({d: m.without(gone) for d, m in seen_before.items()})
+        stale = {d: m.without(gone) for d, m in observed.members.items() if gone & m.guids}
+        observed = observed.updated(stale)
         before = self.groups.get(key)
         self.groups[key] = observed
         self._scanned[key] = self._clock.monotonic()

@@ -11,6 +11,7 @@ from zrepl_py.core.gate import plan_restored
 from zrepl_py.core.opening import GateSight, Steps, wanted_steps
 from zrepl_py.engine.commands import Engine, ask
 from zrepl_py.engine.role_node import RoleNode, promised_bases
+from zrepl_py.engine.role_observe import observe_writable
 from zrepl_py.engine.role_tree import Trees, is_volume, wants_mount
 from zrepl_py.errors import Standing
 from zrepl_py.model.host import AddressState, MountSeen, ServiceState
@@ -197,14 +198,9 @@ def _readonly(node: RoleNode, trees: Trees) -> Engine[bool]:
 
 
 def _nothing_in_use(node: RoleNode, trees: Trees) -> Engine[bool]:
-    datasets = trees.closable(node)
-    names = [d.name for d in datasets]
-    used = yield from ask(HostPort.observe_objsets, node.group.pool)
-    if any(d.name in used and not is_volume(d) for d in datasets):
+    if (yield from observe_writable(node, trees)):
         return False
-    volumes = yield from ask(HostPort.observe_volumes, names)
-    if any(not v.readonly or v.claimed or v.above for v in volumes):
-        return False
+    names = [d.name for d in trees.closable(node)]
     return not (yield from ask(HostPort.observe_holders, names))
 
 
