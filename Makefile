@@ -1,14 +1,21 @@
 # What people type: `make demo`, `make test`. What developers type before every commit: `make check`.
-PYTHON ?= python3
+# Debian's own, where it is new enough: python3-pyzfs is for it, and it is a quarter faster than one
+# that was built without profiling.
+PYTHON ?= $(or $(shell /usr/bin/python3 -c \
+	'import sys, ensurepip; print(*["/usr/bin/python3"] * (sys.version_info >= (3, 11)))' 2>&-),python3)
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 LAB := $(BIN)/python -m tests.lab
 # A virtual environment of root's own is what is meant here: pip need not warn of it.
 export PIP_ROOT_USER_ACTION := ignore
+# Four processes and their children compile every module once, not each time: half of the minute.
+export PYTHONDONTWRITEBYTECODE :=
+export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/pycache
 CYCLES ?= 200
 RUNS ?= 50
 SEEDS ?= 100
+ROUNDS ?= 3
 SEED ?= 0
 DAYS ?= 0.25
 
@@ -26,7 +33,8 @@ UNITS := $(wildcard systemd/*.service)
 COMPLETIONS := bash-completion/completions/zr zsh/site-functions/_zr fish/vendor_completions.d/zr.fish
 
 .PHONY: man install uninstall wheels help demo test check format lint types layers unit long lab-build lab-test \
-	soak power-loss damage differential bench-versions bench-retention sim sim-fresh sim-night sim-year sim-report mutants clean
+	soak power-loss role-chaos damage differential bench-versions bench-failover bench-retention scenarios crash-roles \
+	sim sim-fresh sim-night sim-year sim-report mutants clean
 
 help:  ## these lines
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -71,12 +79,18 @@ power-loss: lab-build  ## CYCLES=100 power failures at random instants under loa
 damage: lab-build  ## RUNS=50 blocks ruined beyond redundancy: each must be found and named
 	@$(BIN)/python -m tests.lab.damage_runs --runs $(RUNS)
 
+role-chaos: lab-build  ## CYCLES=50 changes of roles, each with crashes, kills or cuts at its steps
+	@$(BIN)/python -m tests.lab.role_chaos --cycles $(CYCLES)
+
 differential: lab-build  ## the model of ZFS beside the real one: random sequences through both adapters
 	@$(BIN)/python -m tests.differential --sequences 500 --adapter libzfs_core --seed $(SEED)
 	@$(BIN)/python -m tests.differential --sequences 100 --adapter command --seed $(SEED)
 
 bench-versions: lab-build  ## SNAPSHOTS=10000: how long `zr versions` takes on so many, first and again
 	@$(BIN)/python -m tests.lab.bench_versions $(SNAPSHOTS)
+
+bench-failover: lab-build  ## ROUNDS=3: how long nobody serves when beta takes over, planned or not; the way back
+	@$(BIN)/python -m tests.lab.bench_failover $(ROUNDS)
 
 sim: $(STAMP)  ## SEED=n: one simulated site, exactly as it was, with its trace; DAYS=2 for a new seed
 	@$(BIN)/python -m tests.simulation --seed $(SEED) --days $(DAYS) --trace
@@ -89,6 +103,14 @@ sim-night: $(STAMP)  ## SEEDS=5000 new seeds on all cores; RESUME=FILE goes on w
 
 sim-year: $(STAMP)  ## SEED=n: a year of minutes, with beta away for weeks and months; some ten minutes
 	@$(BIN)/python -u -m tests.simulation --year --seed $(SEED)
+
+scenarios: lab-build  ## the failover research's scenarios, simulated and on two real nodes, each by its number
+	@$(BIN)/pytest -v -m scenario -p no:cacheprovider tests
+
+crash-roles: $(STAMP)  ## power lost at every step of a switchover, a promotion, a rejoin, on either node
+	@$(BIN)/pytest -v -n 2 tests/unit/test_role_engine_crash.py tests/property/test_switchover.py \
+		tests/property/test_rejoin.py
+	@$(BIN)/pytest -v -n 2 -k killed tests/simulation/test_role_scenarios_hard.py
 
 sim-report: $(STAMP)  # a part of `make test`: it reports and records, and never fails it
 	@$(BIN)/python -m tests.simulation --fresh 20 || \
@@ -127,14 +149,14 @@ install:  ## as root: zr in /opt/zr with its units and users; what runs is resta
 	systemd-tmpfiles --create $(LIBDIR)/tmpfiles.d/zr.conf
 	@sync -f $(PREFIX)/ $(BINDIR) $(LIBDIR) $(SHAREDIR)
 	@test ! -d /run/systemd/system || { systemctl daemon-reload && \
-		systemctl try-restart 'zr-zfs@*' 'zr-receive@*' 'zr-proof@*' zr; }
+		systemctl try-restart 'zr-zfs@*' 'zr-receive@*' 'zr-proof@*' 'zr-host@*' zr; }
 	@find $(VERSIONS) -mindepth 1 -maxdepth 1 ! -path "$$(readlink $(PREFIX))" -exec rm -rf {} +
 	@echo "zr is installed in $(PREFIX). Next: zr init"
 
 uninstall:  ## as root: takes zr away; /etc/zr, /var/lib/zr, users, snapshots and replicas stay
 	@test "$$(id -u)" = 0 || { echo "make uninstall must be run as root."; exit 1; }
 	@test ! -d /run/systemd/system || for unit in $$(systemctl list-units --all --plain --no-legend \
-		'zr.service' 'zr-zfs@*' 'zr-receive@*' 'zr-proof@*' | cut -d' ' -f1); do \
+		'zr.service' 'zr-zfs@*' 'zr-receive@*' 'zr-proof@*' 'zr-host@*' | cut -d' ' -f1); do \
 		systemctl disable --now "$$unit"; done
 	rm -rf $(PREFIX) $(VERSIONS)
 	rm -f $(SHAREDIR)/man/man8/zr.8 $(addprefix $(SHAREDIR)/,$(COMPLETIONS))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from zrepl_py import __version__
+from zrepl_py.adapters.authority import ManualAuthority
 from zrepl_py.adapters.clock import MachineClock
 from zrepl_py.adapters.eventfiles import DIRECTORY as EVENTS_DIRECTORY
 from zrepl_py.adapters.events import EventFiles, EventLog
@@ -19,11 +20,14 @@ from zrepl_py.adapters.peer.certificates import Identity, Pin, parse_pin
 from zrepl_py.adapters.peer.client import PeerClient
 from zrepl_py.adapters.peer.dial import Target as Dialled
 from zrepl_py.adapters.peer.fetch import Fetcher
+from zrepl_py.adapters.peer.greeting import ROLES
 from zrepl_py.adapters.peer.limits import Limits
 from zrepl_py.adapters.peer.server import PeerServer
+from zrepl_py.adapters.peer.starts import Starts
 from zrepl_py.adapters.proof.position import PositionFile
 from zrepl_py.adapters.state import NodeState, load_state
 from zrepl_py.adapters.worker import PoolSockets, WorkerZfs
+from zrepl_py.adapters.worker.hosts import WorkerHost
 from zrepl_py.adapters.worker.proofs import WorkerProof
 from zrepl_py.adapters.worker.spawn import Running, start_workers, worker_specs
 from zrepl_py.adapters.zfs.kstat import read_kernel_version
@@ -34,9 +38,10 @@ from zrepl_py.events import Event
 from zrepl_py.model.config import NodeConfig, PeerConfig
 from zrepl_py.model.policy import Policy
 from zrepl_py.model.site import Lane
-from zrepl_py.model.wire import PROTOCOL, Committed, Hello
+from zrepl_py.model.wire import FEATURES, PROTOCOL, Committed, Hello
 from zrepl_py.ports.copies import CopyPort
 from zrepl_py.ports.peer import ReceiverPort, Transfer
+from zrepl_py.ports.rolepeer import RoleDeskPort, RoleGuardPort
 
 STATE_FILE = "state.json"
 JOURNAL_DIRECTORY = "journal"
@@ -63,6 +68,10 @@ class Parts:
     """OpenZFS's version in the kernel, asked once: it cannot change under a live pool."""
     boot: str
     """A nonce of this start: a peer that sees another one knows that this daemon forgot."""
+    starts: Starts
+    """Of the other nodes."""
+    host: WorkerHost | None = None
+    """What a change of roles does to this machine; None where zr.toml has no [roles]."""
 
     def ports(self) -> dict[str, Any]:
         """Port's name → adapter, as engine.commands.run wants them."""
@@ -71,6 +80,12 @@ class Parts:
     def proof_ports(self) -> dict[str, Any]:
         """The same, for proofs: their journal is one of its own."""
         return {"ProofPort": self.proof, "JournalPort": self.proofs, "ClockPort": self.clock}
+
+    def role_ports(self) -> dict[str, Any]:
+        """Of the roles' engine, what belongs to this node alone; the caller adds what is a group's:
+        RolePeerPort, RoleLanesPort. Only where zr.toml has [roles]."""
+        here = {"HostPort": self.host, "DatasetPort": self.host, "AuthorityPort": ManualAuthority()}
+        return {**self.ports(), **here, "ClockPort": self.clock}
 
     def tell(self, event: Event, fields: Mapping[str, Any]) -> None:
         """The log, in the form that adapters use."""
@@ -85,7 +100,9 @@ def start_own_workers(config_path: str, user: str, adapter: str) -> Running:
     specs = [
         spec
         for pool, sockets in _sockets(config).items()
-        for spec in worker_specs(pool, sockets, allow_uid=entry.pw_uid, adapter=adapter)
+        for spec in worker_specs(
+            pool, sockets, allow_uid=entry.pw_uid, adapter=adapter, config=config_path
+        )
     ]
     return start_workers(specs, MachineClock())
 
@@ -116,16 +133,23 @@ def wire_parts(config_path: str) -> Parts:
     log = EventLog(clock, EventFiles(str(Path(config.state_dir) / EVENTS_DIRECTORY)))
     folder = str(Path(config.state_dir) / JOURNAL_DIRECTORY)
     journal = FileJournal(folder, clock, keep_segments=JOURNAL_SEGMENTS)
-    zfs = WorkerZfs(
-        _sockets(config), clock=clock, report=lambda event, fields: log.tell(event, **fields)
-    )
-    readers = {pool: sockets.proof for pool, sockets in config.workers.items()}
-    proof = WorkerProof(readers, clock, lambda event, fields: log.tell(event, **fields))
+
+    def report(event: Event, fields: Mapping[str, Any]) -> None:
+        log.tell(event, **fields)
+
+    sockets = _sockets(config)
+    zfs = WorkerZfs(sockets, clock=clock, report=report)
+    proof = WorkerProof({p: s.proof for p, s in config.workers.items()}, clock, report)
+    hosts = {pool: one.host for pool, one in sockets.items() if one.host is not None}
+    host = WorkerHost(hosts, clock, report) if hosts else None
     folder = str(Path(config.state_dir) / PROOFS_DIRECTORY)
     proofs = FileJournal(folder, clock, keep_segments=JOURNAL_SEGMENTS)
     kernel = zfs.observe_versions()["kernel"]
     boot = secrets.token_hex(8)
-    return Parts(config, policies, state, clock, log, zfs, journal, proof, proofs, kernel, boot)
+    return Parts(
+        config, policies, state, clock, log, zfs, journal, proof, proofs, kernel, boot,
+        Starts(clock, lambda event, fields: log.tell(event, **fields)), host,
+    )  # fmt: skip
 
 
 def _load_state(path: str) -> NodeState | None:
@@ -152,6 +176,8 @@ def reread_parts(parts: Parts) -> Parts:
     policies = load_policies(config.policy_dir)
     fixed = ("name", "pools", "replica_parent", "workers", "state_dir", "run_dir")
     changed = [key for key in fixed if getattr(config, key) != getattr(parts.config, key)]
+    if bool(config.roles) != bool(parts.config.roles):
+        changed.append("roles")  # their workers
     if changed:
         raise Refused(
             "restart-needed",
@@ -181,7 +207,7 @@ def wire_client(parts: Parts, pin: Pin, progress: Callable[[Lane, int], None]) -
     """The way to one peer. `progress(lane, bytes of the running stream)` must be quick."""
     peer, limits = parts.config.peers[pin.node.name], _limits(parts.config)
     where = (peer.endpoint.host, peer.endpoint.port)
-    dialled = Dialled(where, pin, _identity(parts.config))
+    dialled = Dialled(where, pin, _identity(parts.config), parts.starts)
     return CountedClient(
         parts.zfs,
         dialled,
@@ -206,7 +232,12 @@ def wire_position(parts: Parts) -> PositionFile:
 
 
 def wire_server(
-    parts: Parts, receiver: ReceiverPort, pins: list[Pin], copies: CopyPort | None = None
+    parts: Parts,
+    receiver: ReceiverPort,
+    pins: list[Pin],
+    copies: CopyPort | None = None,
+    guard: RoleGuardPort | None = None,
+    desk: RoleDeskPort | None = None,
 ) -> PeerServer | None:
     """What listens for peers, or None where this node takes no connections."""
     listen = parts.config.listen
@@ -222,6 +253,9 @@ def wire_server(
         _limits(parts.config),
         tell=parts.tell,
         copies=copies,
+        guard=guard,
+        desk=desk,
+        starts=parts.starts,
     )
 
 
@@ -241,7 +275,7 @@ def wire_fetchers(config_path: str) -> list[Fetcher]:
         name=state.node.name,
         zfs=read_kernel_version() or "",
         epoch=state.epoch,
-        boot=secrets.token_hex(8),
+        boot="",
     )
     fetchers = []
     for name, pin in wire_pins(config).items():
@@ -261,15 +295,19 @@ def hello(parts: Parts) -> Hello:
         zfs=parts.kernel,
         epoch=parts.state.epoch,
         boot=parts.boot,
+        features=FEATURES + ((ROLES,) if parts.config.roles else ()),
         groups={p.name: p.targets for p in parts.policies},
     )
 
 
 def _sockets(config: NodeConfig) -> dict[str, PoolSockets]:
-    receiving = config.replica_parent.split("/")[0] if config.replica_parent else None
+    receiving = config.receiving_pools
     return {
         pool: PoolSockets(
-            sockets.zfs, sockets.receive if pool == receiving else None, sockets.proof
+            sockets.zfs,
+            sockets.receive if pool in receiving else None,
+            sockets.proof,
+            sockets.host if config.roles else None,
         )
         for pool, sockets in config.workers.items()
     }

@@ -277,7 +277,7 @@ class Interpreter:
         return DONE
 
     def _do_properties(self, op: Operation) -> str:
-        self.port.set_user_properties(self.look.whole(op["dataset"]), op["values"])
+        self.port.set_user_properties((self.look.whole(op["dataset"]),), op["values"])
         return DONE
 
     def _do_ask(self, op: Operation) -> Any:

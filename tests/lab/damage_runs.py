@@ -11,6 +11,7 @@ import argparse
 import json
 import random
 import sys
+from collections import Counter
 from typing import Any
 
 from zrepl_py.model.proof import PIECE_BYTES
@@ -57,13 +58,13 @@ def choose(beta: Node, alpha: Node, chance: random.Random) -> tuple[str, str, st
     return dataset, path, snapshot, chance.choice(blocks_of(beta, snapshot, number))
 
 
-def run_once(site: Site, chance: random.Random) -> list[str]:
-    """What was wrong with the finding; nothing where all was right."""
+def run_once(site: Site, chance: random.Random) -> tuple[str, list[str]]:
+    """Whose block it was; what was wrong with the finding, nothing where all was right."""
     alpha, beta = site.lab.alpha, site.lab.beta
     dataset, path, snapshot, block = choose(beta, alpha, chance)
     spots = ruin(beta, block)
     if dataset not in ("tank/vm", "tank/c") and reads(beta, snapshot, path):
-        return [f"{snapshot} {path} can still be read: the damage is none"]
+        return dataset, [f"{snapshot} {path} can still be read: the damage is none"]
     forget(beta)
     code, copies = verify(alpha)
     wrong = [] if code == 6 else [f"exit {code}"]
@@ -75,7 +76,7 @@ def run_once(site: Site, chance: random.Random) -> list[str]:
         if found != wanted or proof["verdict"] != ("damaged" if wanted else "equal"):
             wrong.append(f"{name}: {proof['verdict']} {found}, wanted {wanted} ({block})")
     repair(beta, spots)
-    return wrong
+    return dataset, wrong
 
 
 def main() -> int:
@@ -85,7 +86,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--name", default="damage")
     options = parser.parse_args()
-    chance, found = random.Random(options.seed), 0
+    chance, found = random.Random(options.seed), Counter[str]()
     with Lab.up(name=options.name) as lab:
         lab.alpha.sh(BUILD.format(files=FILES))
         site = Site(lab)
@@ -94,19 +95,20 @@ def main() -> int:
         site.start()
         site.settle()
         for number in range(1, options.runs + 1):
-            wrong = run_once(site, chance)
-            found += not wrong
+            dataset, wrong = run_once(site, chance)
+            found[dataset] += not wrong
             for line in wrong:
                 print(f"run {number}: {line}", flush=True)
             if number % 10 == 0:
-                print(f"{number} runs, {found} found", flush=True)
+                print(f"{number} runs, {found.total()} found", flush=True)
         code, copies = verify(lab.alpha)
         whole = code == 0 and all(c["proof"]["verdict"] == "equal" for c in copies.values())
+    where = ", ".join(f"{dataset} {count}" for dataset, count in sorted(found.items()))
     print(
-        f"damage: {options.runs} runs, {found} found and named, "
+        f"damage: {options.runs} runs, {found.total()} found and named ({where}), "
         f"{'all equal' if whole else 'NOT equal'} at the end (seed {options.seed})"
     )
-    return 0 if found == options.runs and whole else 1
+    return 0 if found.total() == options.runs and whole else 1
 
 
 if __name__ == "__main__":

@@ -76,5 +76,6 @@ def versions(node: Node, dataset: str, kind: str = "snapshot") -> list[str]:
 
 def events(said: str, word: str) -> list[dict[str, Any]]:
     """The events of one kind in a daemon's log, oldest first."""
-    lines = (line for line in said.splitlines() if line.startswith("{"))
+    # Its last line may have been read while it was written.
+    lines = (line for line in said.splitlines() if line.startswith("{") and line.endswith("}"))
     return [event for event in map(json.loads, lines) if event.get("event") == word]

@@ -72,7 +72,7 @@ def stay_away(site: Site) -> None:
 def prune(site: Site) -> list[str]:
     """Pruning follows a daemon's first tick; returns what is left."""
     site.start("alpha")
-    site.wait(lambda: site.status()["groups"][0]["room"] is not None, "a look at the room", 20)
+    site.wait(lambda: site.status()["groups"][0]["room"] is not None, "a look at the room")
     return versions(site.lab.alpha, DATASET)
 
 
@@ -99,7 +99,7 @@ def test_eight_hours_without_beta_on_a_pool_that_runs_short(site: Site) -> None:
     shown = alpha.run(["zr", "retention", "plan", DATASET]).text
     assert "the pool is short of room (else kept: waits for beta)" in shown
     left = prune(site)
-    site.wait(lambda: bool(events(site.log("alpha"), "pruned")), "pruning", 20)
+    site.wait(lambda: bool(events(site.log("alpha"), "pruned")), "pruning")
     left = versions(alpha, DATASET)
     quarters = {taken[name] // 900: name for name in waiting}
     expected = {base, *waiting[-60:], *quarters.values()}

@@ -40,6 +40,12 @@ def doctor(node: Node) -> dict[str, dict[str, Any]]:
     return {finding["id"]: finding for finding in json.loads(said)["findings"]}
 
 
+def hears(site: Site, node: Node) -> bool:
+    facts = site.status(node.name)
+    state: str = [*facts["targets"], *facts["sources"]][0]["state"]
+    return state == "answers"
+
+
 def errors(node: Node) -> set[str]:
     return {id for id, finding in doctor(node).items() if finding["level"] == "error"}
 
@@ -68,9 +74,10 @@ def test_a_snapshot_by_hand_finds_a_new_dataset_and_says_what_changed(site: Site
 
 def test_replicate_shows_how_far_it_is(site: Site) -> None:
     alpha = site.lab.alpha
-    alpha.sh("head -c 40M /dev/urandom >/tank/audio/long.wav")
-    site.lab.degrade(rate="60mbit")
+    # Whatever of it a tick takes in its midst is slow too.
+    site.lab.degrade(rate="20mbit")
     try:
+        alpha.sh("head -c 40M /dev/urandom >/tank/audio/long.wav")
         alpha.run(["zr", "snapshot"])
         plan = alpha.run(["zr", "replicate", "--dry-run"]).text
         on_terminal = "stty cols 120; zr replicate --timeout 60"
@@ -106,10 +113,10 @@ def test_a_watch_goes_on_over_a_restart_and_ends_with_130(site: Site) -> None:
 def test_events_survive_the_daemon_and_a_power_loss(site: Site) -> None:
     beta = site.lab.beta
     site.settle()
-    beta.run(["sync"])
     before = beta.run(["zr", "events", "--event", "received", "--json", "-n", "0"]).text
     assert before == ""
     kept = beta.run(["zr", "events", "--event", "received", "--json", "-n", "1"]).text
+    beta.run(["sync"])
     beta.crash()
     beta.boot()
     assert kept in beta.run(["zr", "events", "--event", "received", "--json"]).text
@@ -151,7 +158,8 @@ def test_names_are_completed(site: Site) -> None:
 
 def test_a_healthy_site_has_no_errors(site: Site) -> None:
     site.settle()
-    for node in site.lab.nodes.values():
+    for node in site.lab.nodes.values():  # beta may have been started a moment ago
+        site.wait(lambda node=node: hears(site, node), f"{node.name} hears the other one")  # type: ignore[misc]
         found = doctor(node)
         assert {id for id, f in found.items() if f["level"] == "error"} == set()
         assert "byte-path" in found
@@ -167,7 +175,7 @@ def test_a_failed_disk_is_named(site: Site) -> None:
         assert "FAULTED" in finding["sentence"]
     finally:
         alpha.sh("zpool clear tank /dev/mapper/disk1; zpool online tank /dev/mapper/disk1")
-        alpha.sh("zpool scrub -w tank")
+        alpha.sh("zpool sync tank; zpool wait -t resilver tank; zpool scrub -w tank")
     found = doctor(alpha)
     assert "disk-failed" not in found
     assert "never-scrubbed" not in found

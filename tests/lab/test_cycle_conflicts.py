@@ -39,7 +39,7 @@ def push(site: Site, dataset: str) -> None:
     seen = versions(site.lab.alpha, dataset)
     site.lab.alpha.sh(f"echo more >>/{dataset}/file")
     site.lab.alpha.run(["zr", "snapshot"])
-    site.wait(lambda: versions(site.lab.alpha, dataset) != seen, "a snapshot", 20)
+    site.wait(lambda: versions(site.lab.alpha, dataset) != seen, "a snapshot", 60)
     site.wake()
 
 
@@ -55,13 +55,13 @@ def wait_for_conflict(site: Site, dataset: str, word: str) -> str:
         site.wake()
         return False
 
-    site.wait(seen, f"{word!r} for {dataset}", 30)
+    site.wait(seen, f"{word!r} for {dataset}", 90)
     return conflict(site, dataset)
 
 
 def assert_in_sync(site: Site, dataset: str) -> None:
     site.wake()
-    site.wait(lambda: bool(site.lane(dataset)["in_sync"]), f"{dataset} in sync", 30)
+    site.wait(lambda: bool(site.lane(dataset)["in_sync"]), f"{dataset} in sync", 90)
     names = common(site.lab.alpha, dataset, site.lab.beta, copy_of(dataset))
     size_bytes, differ = compare(
         site.lab.alpha, dataset, site.lab.beta, copy_of(dataset), names[-1:]

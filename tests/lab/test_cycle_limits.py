@@ -51,7 +51,7 @@ def change(site: Site) -> None:
 def wait_for_tick(site: Site) -> None:
     seen = versions(site.lab.alpha, DATASET)
     change(site)
-    site.wait(lambda: versions(site.lab.alpha, DATASET) != seen, "a tick", 15)
+    site.wait(lambda: versions(site.lab.alpha, DATASET) != seen, "a tick", 60)
 
 
 def assert_in_sync(site: Site) -> None:
@@ -64,17 +64,18 @@ def assert_in_sync(site: Site) -> None:
 def test_a_pool_with_little_space_gets_no_more_snapshots(site: Site) -> None:
     with ballast(site.lab.alpha, 60 << 20):
         change(site)
-        site.wait(lambda: bool(events(site.log("alpha"), "tick-paused")), "a pause", 15)
+        site.wait(lambda: bool(events(site.log("alpha"), "tick-paused")), "a pause", 60)
         paused = events(site.log("alpha"), "tick-paused")[0]
         assert paused["reason"] == "low-space"
         assert "no snapshots are taken" in paused["message"]
         assert "Free space" in paused["message"]
         taken = versions(site.lab.alpha, DATASET)
         ended = ticks_ended(site)
-        site.wait(lambda: ticks_ended(site) >= ended + 2, "more pauses", 15)
+        site.wait(lambda: ticks_ended(site) >= ended + 2, "more pauses", 60)
         assert versions(site.lab.alpha, DATASET) == taken
         assert len(events(site.log("alpha"), "tick-paused")) == 1, "told once, not each time"
     wait_for_tick(site)
+    site.wait(lambda: bool(events(site.log("alpha"), "tick-recovered")), "it says so", 60)
     assert events(site.log("alpha"), "tick-recovered")[0]["missed"] >= 3
     assert_in_sync(site)
 
@@ -87,7 +88,7 @@ def test_a_target_with_little_space_receives_nothing_until_there_is_more(site: S
     with ballast(site.lab.beta, 60 << 20):
         there = versions(site.lab.beta, COPY)
         wait_for_tick(site)
-        site.wait(lambda: reason(site) == "low-space", "low-space on beta", 15)
+        site.wait(lambda: reason(site) == "low-space", "low-space on beta", 60)
         assert "nothing is received" in site.lane(DATASET)["error"]["message"]
         assert versions(site.lab.beta, COPY) == there
         shown = next(r for r in site.status("beta")["replicas"] if r["dataset"] == DATASET)
@@ -128,8 +129,12 @@ def test_a_clock_that_steps_does_not_stop_the_ticks(site: Site, seconds: int) ->
     for _ in range(2):
         wait_for_tick(site)
     assert_in_sync(site)
+    site.wait(lambda: abs(last_step(site) - seconds) < 5, "the step is told of", 30)
+
+
+def last_step(site: Site) -> float:
     steps = [event["seconds"] for event in events(site.log("alpha"), "clock-stepped")]
-    assert abs(steps[-1] - seconds) < 5
+    return float(steps[-1]) if steps else 0.0
 
 
 def test_after_all_steps_the_order_is_still_that_of_the_changes(site: Site) -> None:

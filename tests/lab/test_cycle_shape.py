@@ -38,7 +38,7 @@ for d in /tank/data /srv/one /srv/one/two /srv/one/two/three/four /tank/parent/k
     echo hello >$d/box/letter; chmod 750 $d/box; ln $d/box/letter $d/other
     setfattr -n user.mark -v $d $d/noise 2>/dev/null || true
 done
-dd if=/dev/urandom of=/dev/zvol/{VOLUME} bs=64k count=8 oflag=direct status=none
+udevadm settle; dd if=/dev/urandom of=/dev/zvol/{VOLUME} bs=64k count=8 oflag=direct status=none
 """
 
 
@@ -149,7 +149,7 @@ def test_a_change_of_properties_alone_arrives(site: Site) -> None:
     site.lab.alpha.sh("zfs set recordsize=32K tank/data/one; zfs inherit exec tank/data/one")
     wanted = {"zr:orig:recordsize": "32768", "zr:orig:exec": "-"}
     name = TOP + "tank/data/one"
-    site.wait(lambda: get(site.lab.beta, name, *wanted) == wanted, "the properties", 30)
+    site.wait(lambda: get(site.lab.beta, name, *wanted) == wanted, "the properties", 90)
     assert versions(site.lab.beta, TOP + "tank/data/one") == before
     assert get(site.lab.beta, name, "recordsize")["recordsize"] == "131072"
 
@@ -189,7 +189,7 @@ def test_parents_arrive_before_their_children(site: Site) -> None:
 def test_a_new_dataset_below_a_protected_one_is_picked_up(site: Site) -> None:
     site.lab.alpha.sh("zfs create tank/data/fresh; echo new >/tank/data/fresh/file")
     name = TOP + "tank/data/fresh"
-    site.wait(lambda: bool(guids(site.lab.beta, name)), "the new replica", 30)
+    site.wait(lambda: bool(guids(site.lab.beta, name)), "the new replica", 90)
 
 
 def test_a_renamed_dataset_keeps_its_replica(site: Site) -> None:
@@ -197,7 +197,7 @@ def test_a_renamed_dataset_keeps_its_replica(site: Site) -> None:
     site.lab.alpha.sh(
         "zfs rename tank/parent/kid tank/data/adult; echo on >>/tank/data/adult/noise"
     )
-    site.wait(lambda: "tank/data/adult" in replica_names(site), "the lane under its new name", 30)
+    site.wait(lambda: "tank/data/adult" in replica_names(site), "the lane under its new name", 90)
     site.settle()
     after = guids(site.lab.beta, TOP + "tank/parent/kid")
     assert list(after)[: len(before)] == list(before)
@@ -218,7 +218,7 @@ def test_a_dataset_made_again_under_its_name_never_touches_the_old_replica(site:
     before = guids(site.lab.beta, name)
     release(site.lab.alpha, DEEP)  # else ZFS refuses: zr's hold on the base protects it
     site.lab.alpha.sh(f"zfs destroy -r {DEEP}; zfs create {DEEP}; echo other >/{mount(DEEP)}/file")
-    site.wait(lambda: reason(site, DEEP) == "lane-mismatch", "lane-mismatch", 30)
+    site.wait(lambda: reason(site, DEEP) == "lane-mismatch", "lane-mismatch", 90)
     said = site.lane(DEEP)["error"]["message"]
     assert name in said
     assert "was destroyed and made again" in said

@@ -151,7 +151,7 @@ def test_32_an_address_is_never_at_both(lab: Lab, ip: str) -> None:
     assert ask(beta, "add_address", "radio")["state"] == "here"
     assert ask(beta, "announce_address", "radio") is True
     if ":" not in ip:
-        alpha.run(["ping", "-c1", "-W2", ip])
+        alpha.run(["ping", "-c1", "-W10", ip])
         assert beta.sh("cat /sys/class/net/vec0/address").text in alpha.sh("ip neigh").text
     assert ask(beta, "remove_address", "radio")["state"] == "absent"
 

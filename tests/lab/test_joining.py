@@ -109,7 +109,7 @@ def test_init_prepares_and_then_has_nothing_to_do(site: Site) -> None:
 
 def test_a_node_that_is_not_paired_snapshots_all_the_same(site: Site) -> None:
     site.start()
-    site.wait(lambda: len(versions(site.lab.alpha, DATASET)) > 0, "a snapshot", 30)
+    site.wait(lambda: len(versions(site.lab.alpha, DATASET)) > 0, "a snapshot", 90)
     facts = site.status()
     assert facts["unpaired"] == ["beta"]
     assert facts["unsent"] == ["tank", DATASET, INNER]

@@ -109,13 +109,18 @@ def test_a_code_is_asked_for_again_and_typing_can_be_given_up(lab: Lab) -> None:
 def test_what_is_watched_and_waited_for_ends_at_once(lab: Lab) -> None:
     """No question, but a terminal: lines that are drawn again and again."""
     site = Site(lab)
+    for node in lab.nodes.values():  # ticks are journalled: the next test compares what is there
+        node.sh("sed -i 's/every = .*/every = \"1h\"/' /etc/zr/policies/*.toml")
+    # Slower than a finger: 60 MB take 15 s.
+    lab.alpha.sh("printf '\\n[proof]\\nrate = \"4MiB\"\\n' >>/etc/zr/zr.toml")
     site.start()
     site.settle()
     for words, shown in (
         (("zr", "status", "--watch"), "LAST SNAPSHOT"),
         (("zr", "verify"), "comparing"),
     ):
-        lab.alpha.sh("head -c 60M /dev/urandom >/tank/audio/big; zr sync --timeout 60")
+        big = "head -c 60M /dev/urandom >/tank/audio/big; zr sync --timeout 150"
+        lab.alpha.sh(big, timeout_seconds=200)
         with Keyboard(lab.alpha, *words) as keyboard:
             keyboard.read_until(shown, timeout_seconds=60)
             keyboard.type(CTRL_C)

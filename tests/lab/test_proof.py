@@ -2,7 +2,6 @@
 found and named, and a drill leaves nothing behind, whatever happens to it."""
 
 import json
-import time
 from typing import Any
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from .conftest import Fresh
 from .damage import blocks_of, forget, reads, repair, ruin
 from .damage_runs import newest
+from .looks import zr_processes
 from .site import Site
 
 pytestmark = pytest.mark.lab
@@ -205,7 +205,7 @@ def test_a_drill_that_dies_with_its_daemon_is_swept_at_the_next_start(site: Site
     site.daemons["alpha"].wait(timeout_seconds=30)
     assert len(scratch(site)) == 2
     alpha.put("/etc/zr/zr.toml", config.encode())
-    time.sleep(2)  # its workers end with it
+    site.wait(lambda: not zr_processes(alpha), "its workers end with it", 60)
     site.start("alpha")
     left = [f"{DRILLS}/zr-restore-mine"]
     site.wait(lambda: scratch(site) == left, "what the drill left is gone, and nothing else")
@@ -227,7 +227,8 @@ def test_damage_is_named_by_file_and_seen_to_be_gone(site: Site) -> None:
         ("big", "target", 4 << 20)
     ]
     assert "DAMAGED" in alpha.run(["zr", "status"]).text
-    assert "copy-damaged" in alpha.run(["zr", "events", "--lines", "200", "--json"]).text
+    shown = ["zr", "events", "--lines", "200", "--json"]
+    site.wait(lambda: "copy-damaged" in alpha.run(shown).text, "it is told of")
     repair(beta, spots)
     assert prove(site, "verify", "tank/a")["tank/a"]["proof"]["verdict"] == "equal"
     assert "DAMAGED" not in alpha.run(["zr", "status"]).text

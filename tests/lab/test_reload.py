@@ -84,7 +84,7 @@ def test_an_address_that_is_taken_brings_the_old_one_back(site: Site) -> None:
 
 def test_a_stream_under_way_goes_on_where_it_was(site: Site) -> None:
     site.lab.beta.sh("echo 1 >/sys/module/zfs/parameters/zfs_txg_timeout")
-    site.lab.degrade(rate="16mbit")
+    site.lab.degrade(rate="6mbit")  # so it takes 16 seconds
     site.lab.alpha.sh("head -c 12000000 /dev/urandom >/tank/r/a/noise")
     site.lab.alpha.run(["zr", "snapshot"])
     site.wait(lambda: partials(site, "back/zr/alpha/tank/r/a")[0] > 1 << 20, "some of it", 30)

@@ -12,6 +12,7 @@ import pytest
 
 from .command import Result
 from .conftest import Fresh
+from .interrupt import interrupt
 from .looks import get
 from .node import Node
 from .site import Site
@@ -39,6 +40,8 @@ def stamp(moment: datetime) -> str:
 def alpha(fresh: Fresh) -> Node:
     site = fresh()
     node = site.lab.alpha
+    noon = datetime.fromtimestamp(node.now(), ZONE).replace(hour=12, minute=0)
+    node.step_clock(noon.timestamp() - node.now())  # else midnight may come between two tests
     node.sh(BUILD)
     node.put(f"/tank/home/radio/{ODD}", "café".encode())
     site.protect(["tank/home/**"], every="1h")
@@ -246,13 +249,9 @@ def test_ctrl_c_leaves_nothing_half_done(alpha: Node) -> None:
     )
     before = alpha.sh("ls -A /tank/out").text
     old = "/tank/home/radio/big@zr_1-00000000_3_20261121T000000Z"
-    # What the lab's agent starts ignores SIGINT, unlike what a terminal starts.
-    words = ["env", "--default-signal=INT", "zr", "restore", old, "--to", "/tank/out/big"]
-    running = alpha.start(words, user=USER)
-    wait = "until ls -l /proc/$0/fd | grep -q /tank/out/#; do :; done"
-    alpha.run(["sh", "-c", wait, str(running.pid)], timeout_seconds=30)
-    running.signal(2)
-    assert running.wait(timeout_seconds=20) == 130
-    said = running.output().decode()
+    words = ["zr", "restore", old, "--to", "/tank/out/big"]
+    ended = interrupt(alpha, words, "ls -l /proc/$0/fd | grep -q /tank/out/#", user=USER)
+    assert ended.returncode == 130
+    said = (ended.stdout + ended.stderr).decode()
     assert said.strip() == "zr: interrupted; nothing was left half-done."
     assert alpha.sh("ls -A /tank/out").text == before

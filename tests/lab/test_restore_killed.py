@@ -7,8 +7,8 @@ import json
 
 import pytest
 
-from .command import Process
 from .conftest import Fresh
+from .interrupt import interrupt
 from .node import Node
 from .site import Site
 
@@ -38,14 +38,10 @@ def site(fresh: Fresh) -> Site:
     return site
 
 
-def begin(node: Node, *words: str) -> Process:
-    return node.start(["zr", "restore", *words, "--from", "peer"])
-
-
-def kill(node: Node, running: Process) -> None:
+def kill(node: Node, when: str, *words: str) -> None:
     """Only zr itself; what it started ends because nobody speaks to it any more."""
-    running.kill(group=False)
-    assert running.wait(timeout_seconds=30) == -9
+    ended = interrupt(node, ["zr", "restore", *words, "--from", "peer"], when, number=9)
+    assert ended.returncode == -9
     node.sh("while pgrep -f '[z]fs (send|receive)'; do sleep 0.1; done", timeout_seconds=60)
 
 
@@ -69,15 +65,11 @@ def check_quiet(node: Node) -> None:
 
 def test_killed_while_the_dataset_comes(site: Site) -> None:
     alpha = site.lab.alpha
-    site.lab.degrade(rate="40mbit")
+    site.lab.degrade(rate="16mbit")  # so it takes twelve seconds
+    alpha.sh("mkdir -p /root/out")
     for seconds in (0.5, 1.5, 3.0, 5.0):
-        running = begin(alpha, "/srv/x/big@latest", "--to", "/root/out/big")
-        alpha.sh(
-            f"mkdir -p /root/out; until pgrep -f '[z]fs receive' >/dev/null; do :; done\n"
-            f"sleep {seconds}",
-            timeout_seconds=60,
-        )
-        kill(alpha, running)
+        when = f"pgrep -f '[z]fs receive' && sleep {seconds}"
+        kill(alpha, when, "/srv/x/big@latest", "--to", "/root/out/big")
         assert alpha.sh("ls -A /root/out").text == ""
         check_quiet(alpha)
     site.lab.degrade()
@@ -94,10 +86,7 @@ def test_killed_while_files_are_written(site: Site) -> None:
     alpha.sh("mkdir -p /root/tree")
     seen = set()
     for files in (1, 8, 16, 23):
-        running = begin(alpha, *words)
-        count = "$(ls /root/tree/.zr-restore-*/ 2>/dev/null | wc -l)"
-        alpha.sh(f"until [ {count} -ge {files} ]; do :; done", timeout_seconds=60)
-        kill(alpha, running)
+        kill(alpha, f"[ $(ls /root/tree/.zr-restore-*/ | wc -l) -ge {files} ]", *words)
         assert not alpha.sh("ls /root/tree").text, "only hidden names until all is whole"
         seen |= scratch(alpha)
         check_quiet(alpha)
@@ -113,9 +102,8 @@ def test_killed_while_files_are_written(site: Site) -> None:
 def test_killed_while_a_new_dataset_is_made(site: Site) -> None:
     alpha = site.lab.alpha
     site.lab.degrade(rate="40mbit")
-    running = begin(alpha, "tank/srv/x@latest", "--to", "tank/back")
-    alpha.sh("until pgrep -f '[z]fs receive' >/dev/null; do :; done; sleep 2", timeout_seconds=60)
-    kill(alpha, running)
+    when = "pgrep -f '[z]fs receive' && sleep 2"
+    kill(alpha, when, "tank/srv/x@latest", "--to", "tank/back")
     site.lab.degrade()
     shown = alpha.sh("zfs list -Ho name -t all -r tank | grep back || true").text
     assert "@" not in shown, "no snapshot, so nobody takes it for the copy"

@@ -7,6 +7,7 @@ import pytest
 from .command import Result
 from .conftest import Fresh
 from .contents import look
+from .interrupt import interrupt
 from .looks import ask, get
 from .node import Node
 from .site import Site
@@ -107,10 +108,9 @@ def test_whole_datasets(site: Site) -> None:
 def test_ctrl_c_leaves_no_scratch(site: Site) -> None:
     alpha = site.lab.alpha
     words = ["zr", "restore", "/srv/big@latest", "--from", "peer", "--to", "/root/big"]
-    running = alpha.start(["env", "--default-signal=INT", *words])
-    alpha.sh("until pgrep -f '[z]fs receive' >/dev/null; do :; done", timeout_seconds=30)
-    running.signal(2)
-    assert running.wait(timeout_seconds=30) == 130
+    site.lab.degrade(rate="40mbit")  # so it takes eight seconds
+    assert interrupt(alpha, words, "pgrep -f '[z]fs receive'").returncode == 130
+    site.lab.degrade()
     no_scratch(alpha)
     assert "big" not in alpha.sh("ls -A /root").text
     restore(alpha, "/srv/big@latest", "--from", "peer", "--to", "/root/big")

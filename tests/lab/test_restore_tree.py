@@ -8,6 +8,7 @@ import pytest
 from .command import Result
 from .conftest import Fresh
 from .contents import look
+from .interrupt import interrupt
 from .looks import ask, get
 from .node import Node
 
@@ -140,12 +141,9 @@ def test_an_interrupted_restore_goes_on(alpha: Node) -> None:
         timeout_seconds=120,
     )
     words = ["zr", "restore", "/tank/svc/many@before-many", "--to", "/tank/out/many"]
-    running = alpha.start(["env", "--default-signal=INT", *words])
-    wait = "until [ $(ls /tank/out/.zr-restore-*/ 2>/dev/null | wc -l) -gt 5 ]; do :; done"
-    alpha.sh(wait, timeout_seconds=30)
-    running.signal(2)
-    assert running.wait(timeout_seconds=20) == 130
-    said = running.output().decode()
+    ended = interrupt(alpha, words, "[ $(ls /tank/out/.zr-restore-*/ | wc -l) -gt 5 ]")
+    assert ended.returncode == 130
+    said = (ended.stdout + ended.stderr).decode()
     assert "the same command goes on from there" in said
     assert not alpha.sh("ls /tank/out | grep many", check=False).text
     again = json.loads(alpha.run([*words, "--json"]).text)
@@ -194,9 +192,6 @@ def test_ctrl_c_leaves_no_dataset(alpha: Node) -> None:
         "head -c 200M /dev/urandom >/tank/svc/big; zfs snapshot tank/svc@big", timeout_seconds=60
     )
     words = ["zr", "restore", "tank/svc@big", "--to", "tank/cut"]
-    running = alpha.start(["env", "--default-signal=INT", *words])
-    alpha.sh("until pgrep -f '[z]fs receive' >/dev/null; do :; done", timeout_seconds=30)
-    running.signal(2)
-    assert running.wait(timeout_seconds=30) == 130
+    assert interrupt(alpha, words, "pgrep -f '[z]fs receive'").returncode == 130
     alpha.sh("until ! zfs list tank/cut 2>/dev/null; do sleep 0.1; done", timeout_seconds=30)
     assert "zfs receive" not in alpha.sh("ps ax | grep -v grep | grep zfs", check=False).text

@@ -333,7 +333,7 @@ def test_the_daemon_lets_go_the_same_through_either_adapter(
     site = Site(world.site.lab, ADAPTERS[name])
     site.start("alpha")
     try:
-        site.wait(lambda: bool(events(site.log("alpha"), "pruned")), "retention", 30)
+        site.wait(lambda: bool(events(site.log("alpha"), "pruned")), "retention")
         (told,) = events(site.log("alpha"), "pruned")
     finally:
         site.stop("alpha")

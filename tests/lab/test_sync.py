@@ -30,7 +30,7 @@ def site(fresh: Fresh) -> Iterator[Site]:
 
 
 def sync(site: Site, *arguments: str) -> dict[str, Any]:
-    ended = site.lab.alpha.run(["zr", "sync", "--json", *arguments])
+    ended = site.lab.alpha.run(["zr", "sync", "--json", *arguments], timeout_seconds=150)
     (issued,) = json.loads(ended.text)["receipts"]
     return dict(issued)
 
@@ -81,7 +81,7 @@ def test_a_receipt_holds_on_both_nodes_and_a_changed_one_on_none(site: Site) -> 
         site.lab.alpha.sh(f"echo {number} >>/tank/s/a/f")
         sync(site, "/tank/s/a")
     name = issued["receipt"]["holdings"][0]["name"]
-    site.wait(lambda: name not in versions(site.lab.beta, COPY), "retention on beta", 90)
+    site.wait(lambda: name not in versions(site.lab.beta, COPY), "retention on beta", 180)
     assert (
         "dropped by retention" in site.lab.beta.run(["zr", "receipt", "verify", issued["id"]]).text
     )
@@ -113,7 +113,7 @@ def test_a_conflict_ends_it_at_once(site: Site) -> None:
     site.lab.beta.run(["zfs", "snapshot", f"{COPY}@zr_1-00000000_999_20991231T235959Z"])
     site.lab.alpha.sh("echo more >>/tank/s/a/f")
     site.start("alpha")
-    site.wait(lambda: bool(site.lane("tank/s/a")["conflict"]), "the conflict", 20)
+    site.wait(lambda: bool(site.lane("tank/s/a")["conflict"]), "the conflict", 90)
     code, why = refused(site, "sync", "--timeout", "60", "/tank/s/a")
     assert code == 5
     assert "Both sides went on" in why

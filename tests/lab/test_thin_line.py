@@ -44,8 +44,8 @@ def assert_equal_contents(site: Site) -> None:
 def test_snapshots_every_five_seconds_reach_beta(site: Site) -> None:
     site.settle()
     for piece in range(3):
-        site.lab.alpha.sh(f"echo piece {piece} >>/tank/audio/interview.wav")
         before = len(guids(site.lab.alpha, AUDIO))
+        site.lab.alpha.sh(f"echo piece {piece} >>/tank/audio/interview.wav")
         site.wait(lambda: len(guids(site.lab.alpha, AUDIO)) > before, "a snapshot", 15)  # noqa: B023
     site.settle()
     assert len(shared(site)) >= 4
@@ -54,7 +54,7 @@ def test_snapshots_every_five_seconds_reach_beta(site: Site) -> None:
 
 def test_beta_is_killed_in_mid_stream_and_nothing_is_lost(site: Site) -> None:
     site.settle()
-    site.lab.degrade(rate="40mbit")
+    site.lab.degrade(rate="20mbit")  # so it takes 25 seconds
     site.lab.alpha.sh("head -c 60M /dev/urandom >/tank/audio/long.wav; sync")
     site.lab.alpha.run(["zr", "snapshot"])
     partial = ["zfs", "get", "-Hpo", "value", "receive_resume_token", COPY]

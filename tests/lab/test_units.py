@@ -38,7 +38,7 @@ def lab() -> Iterator[Lab]:
         yield made
 
 
-def wait_in_sync(lab: Lab, timeout_seconds: float = 60) -> None:
+def wait_in_sync(lab: Lab, timeout_seconds: float = 150) -> None:
     lab.alpha.run(
         ["zr", "replicate", "--timeout", str(int(timeout_seconds))],
         timeout_seconds=timeout_seconds + 10,

@@ -32,6 +32,7 @@ def test_the_state_of_that_version_goes_on(site: Site, version: str) -> None:
     assert len(before) == 2
     assert beta.sh(f"zfs get -Ho value receive_resume_token {COPY}").text.strip() != "-"
     site.start()
+    site.wait(lambda: site.status()["groups"][0]["ticks_ended"] > 0, "a first look at the pool")
     receipt = RECORDED / version / "receipt.json"
     for node in (alpha, beta):
         node.put("/tmp/receipt.json", receipt.read_bytes())

@@ -88,7 +88,7 @@ def test_who_needs_a_snapshot_keeps_it_and_is_named(site: Site) -> None:
     # The daemon says the same; a new configuration ends its comparison, which may still read.
     alpha.run(["zr", "reload"])
     alpha.run(["zr", "snapshot"])
-    site.wait(lambda: bool(events(site.log("alpha"), "pruned")), "the daemon prunes", 20)
+    site.wait(lambda: bool(events(site.log("alpha"), "pruned")), "the daemon prunes")
     (told, *_) = events(site.log("alpha"), "pruned")
     del needed[old[4]]
     assert told["left"][:4] == [f"{AUDIO}@{name}: {why}" for name, (why,) in needed.items()]
@@ -139,6 +139,6 @@ def test_what_a_person_destroyed_is_told(site: Site) -> None:
     alpha.sh(f"zfs destroy {AUDIO}@{victim}")
     time.sleep(5)
     alpha.run(["zr", "snapshot"])
-    site.wait(lambda: bool(events(site.log("alpha"), "snapshots-gone")), "it is told", 20)
+    site.wait(lambda: bool(events(site.log("alpha"), "snapshots-gone")), "it is told")
     told = [n for event in events(site.log("alpha"), "snapshots-gone") for n in event["names"]]
     assert victim in told

@@ -76,7 +76,8 @@ class Relay:
 def say(network: Network, target: tuple[str, int], words: bytes) -> bytes:
     """What a stranger hears who connects and says this; at most 64 KiB, within 3 seconds."""
     heard = b""
-    with network.connect(target, timeout_seconds=3) as stranger, contextlib.suppress(OSError):
+    with network.connect(target, timeout_seconds=10) as stranger, contextlib.suppress(OSError):
+        stranger.settimeout(3)
         stranger.sendall(words)
         stranger.shutdown(socket.SHUT_WR)
         while len(heard) < 65_536 and (piece := stranger.recv(4096)):

@@ -26,10 +26,14 @@ from zrepl_py.adapters.peer.messages import (
     parse_failure,
     parse_hello,
 )
+from zrepl_py.adapters.peer.role_messages import parse_asked, parse_opening, parse_shipped
 from zrepl_py.errors import Corrupt, Standing, ZrError
 
 FIRST_BUFFER = 64 << 10
-PARSERS = (parse_begin, parse_call, parse_committed, parse_end, parse_failure, parse_hello)
+PARSERS = (
+    parse_begin, parse_call, parse_committed, parse_end, parse_failure, parse_hello,
+    parse_asked, parse_opening, parse_shipped,
+)  # fmt: skip
 
 
 @st.composite
@@ -143,7 +147,8 @@ FIELDS = st.fixed_dictionaries(
     optional={
         "type": st.sampled_from(
             ["Hello", "Begin", "End", "Committed", "Failure", "AskReplica", "AskAbort", "AskHold",
-             "TellManifest", "TellProperties", "LaneName", "Manifest"]
+             "TellManifest", "TellProperties", "LaneName", "Manifest", "AskRoles",
+             "TellHeartbeat", "AskShipped", "Shipped", "BeginRescue"]
         ),
         "lane": JSON | st.fixed_dictionaries(
             {"type": st.just("LaneName"), "lane": JSON, "dataset": JSON}
@@ -158,6 +163,17 @@ FIELDS = st.fixed_dictionaries(
         "message": JSON,
         "protocol": st.integers(),
         "properties": JSON,
+        "group": JSON,
+        "label": JSON,
+        "guids": JSON,
+        "told": JSON,
+        "beat": JSON | st.fixed_dictionaries(
+            {"type": st.just("Heartbeat"), "boot": JSON, "at": JSON}
+        ),
+        "order": JSON | st.fixed_dictionaries(
+            {"type": st.just("ShipOrder"), "label": JSON, "member": JSON, "name": JSON,
+             "to_guid": JSON, "base_guid": JSON, "raw": JSON}
+        ),
     },
 )  # fmt: skip
 

@@ -83,7 +83,7 @@ def test_a_line_reads_back(fields: dict[str, Json], kind: str, at: float) -> Non
     assert not any(is_whole(line[:n]) for n in range(len(line) - 1))
 
 
-@pytest.mark.parametrize("segment_bytes", [2**20, 1200])
+@pytest.mark.parametrize("segment_bytes", [pytest.param(2**20, marks=pytest.mark.long), 1200])
 def test_cut_at_every_byte_of_the_tail(in_memory: Path, segment_bytes: int) -> None:
     fields: list[dict[str, Json]] = [{"n": n, "text": 'a"\\{}é\n'} for n in range(7)]
     origin = in_memory / "origin"

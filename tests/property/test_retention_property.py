@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -193,6 +194,7 @@ def test_with_a_rule_of_age_pruning_often_never_keeps_less(history: History, kee
         assert state >= kept(History(steady.snapshots[:count]), keep, NO_CAP, {})
 
 
+@pytest.mark.long
 def test_a_year_of_minutes_pruned_every_minute_is_a_year_pruned_once() -> None:
     """Every 17 minutes, over both changes of the clocks; then the same by plain counting."""
     keep = Keep(

@@ -49,6 +49,7 @@ def test_no_interleaving_breaks_a_promise(scene: str) -> None:
     assert check_scene(SCENES[scene])
 
 
+@pytest.mark.long
 def test_the_scenes_come_through_every_state_that_has_to_do_with_two_nodes() -> None:
     """A model in which nothing happens finds nothing."""
     seen = set().union(*(check_scene(SCENES[s]) for s in ("aborted switchover", "a split", LIVES)))

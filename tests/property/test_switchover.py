@@ -174,9 +174,9 @@ def test_the_target_notes_what_is_asked_and_drops_what_is_over() -> None:
 
 
 def test_every_objection_is_listed_and_what_is_not_known_is_one() -> None:
-    all_well = Prospects(*(True,) * 9)
+    all_well = Prospects(*(True,) * 10)
     assert list_objections(all_well) == ()
-    assert len(list_objections(Prospects())) == 9
+    assert len(list_objections(Prospects())) == 10
     one = list_objections(replace(all_well, keys_available=False))
     assert [o.fact for o in one] == ["keys_available"]
     assert one[0].way_out

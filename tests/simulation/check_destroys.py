@@ -16,7 +16,7 @@ from zrepl_py.engine.commands import Command
 from zrepl_py.events import Event
 from zrepl_py.model.names import parse_tick, render_hold
 from zrepl_py.model.observation import DestroyOutcome
-from zrepl_py.model.policy import Keep
+from zrepl_py.model.policy import Keep, Policy
 from zrepl_py.testing.model_zfs_state import ModelDataset
 
 if TYPE_CHECKING:
@@ -125,13 +125,21 @@ class Destroys:
         steady = site.loop.now - site.faults.clock_changed_at > KNOWN_CLOCK_SECONDS
         now = node.clock.now() if steady and node.node.name == policy.source else None
         for view in views:
-            wanted &= judge_wish(node, source, policy, view, now)[0]
+            for unheard in {frozenset[str](), self._unheard(policy, source)}:
+                wanted &= judge_wish(node, source, policy, view, now, unheard)[0]
         if not steady or is_in_doubt(truth.labels(here), now):
             wanted -= truth.allowed  # what the doubt kept, and a person did not
         for guid in wanted:
             self._say(node, f"{dataset.name}, guid {guid}", f"is wanted by {keep}")
         if len(views) == 1 and len(here) - len(doomed) < (keep.at_least or 0):
             self._say(node, dataset.name, f"has fewer than {keep} then")
+
+    def _unheard(self, policy: Policy, source: int) -> frozenset[str]:
+        """Targets whose first snapshot has come a moment ago: their word of it may be under way."""
+        came, now = self.site.truth.first_arrived, self.site.loop.now
+        return frozenset(
+            t for t in policy.targets if now - came.get((t, source), -KNOWN_SECONDS) < KNOWN_SECONDS
+        )
 
     def _with_lost(self, node: "SimNode", source: int, here: set[int]) -> list[int]:
         """What is here, and what people destroyed of it."""

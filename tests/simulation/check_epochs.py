@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 from zrepl_py.model.lineage import Memory
 from zrepl_py.model.names import Epoch
+from zrepl_py.model.properties import EPOCH_PROPERTY
+from zrepl_py.model.roles import State
 
 if TYPE_CHECKING:
     from tests.simulation.role_node import SimRoleNode
@@ -51,13 +53,25 @@ class EpochsOnlyRise:
             self._say(f"{node.name} speaks under {epoch}, and has seen epoch {highest}.")
 
     def received(self, node: "SimRoleNode") -> None:
-        """A stream was received: under the node's own newest epoch, which it had checked."""
+        """A stream was received: under the node's own newest epoch, which it had checked. One that
+        is under way when a person promotes the node may commit, until the members are brought to
+        the tick that was presented."""
         head = node.memory.head
         highest = self._highest.get(node.name, 0)
-        if head is not None and head.node == node.here.uuid:
+        if (
+            head is not None
+            and head.node == node.here.uuid
+            and not self._is_taking(node, head.epoch)
+        ):
             self._say(f"{node.name} receives in an epoch of its own, {head.epoch}.")
         if head is not None and head.epoch.n < highest:
             self._say(f"{node.name} receives under {head.epoch}, and has seen {highest}.")
+
+    def _is_taking(self, node: "SimRoleNode", epoch: Epoch) -> bool:
+        """Promoted, and the members are not all brought to one tick yet."""
+        found = [node.machine.pools.find(name) for name in node.members.values()]
+        brought = all(p is None or p.local.get(EPOCH_PROPERTY) == str(epoch) for p in found)
+        return node.state is State.PROMOTING and not brought
 
     def _say(self, sentence: str) -> None:
         self.site.watch.violation("epochs", sentence)

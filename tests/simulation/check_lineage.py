@@ -54,6 +54,8 @@ class LineageKept:
             watch.violation("lineage", f"{snapshot} came to {node.node.name} after a newer one.")
         if arrived and command.kwargs["from_guid"] == 0:
             watch.violation("lineage", f"{snapshot} was sent whole though a replica exists.")
+        if not arrived:
+            truth.first_arrived[node.node.name, dataset] = self.site.loop.now
         arrived.append(guid)
         truth.found(node.node.name, guid)  # here again, after a person's mistake
         # The one before it; what was before that was looked at when that one came.

@@ -50,7 +50,7 @@ class NeverTwoWriters:
     def before(self, node: "SimRoleNode", command: Command) -> None:
         """Nothing is mounted, made writable or served without the right to."""
         opens = command.verb in ("mount", "start_service", "add_address") or (
-            command.verb == "set_gate" and command.args[2].get("readonly") == "off"
+            command.verb == "set_gate" and command.args[1].get("readonly") == "off"
         )
         if not opens:
             return

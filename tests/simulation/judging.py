@@ -4,7 +4,7 @@ and core/caps.py decide, judged in another way.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from tests.simulation.wanted import (
@@ -22,12 +22,18 @@ if TYPE_CHECKING:
 
 
 def judge_wish(
-    node: "SimNode", source: int, policy: Policy, guids: Sequence[int], now: float | None
+    node: "SimNode",
+    source: int,
+    policy: Policy,
+    guids: Sequence[int],
+    now: float | None,
+    unheard: Collection[str] = (),
 ) -> tuple[set[int], set[int]]:
     """(guids that must not go, guids that may stay) of these, oldest first.
 
     `source`: the dataset's guid there. `now`: the clock, where it is this node's own that the
-    labels tell and it can be relied on to be what the daemon saw.
+    labels tell and it can be relied on to be what the daemon saw. `unheard`: targets of which this
+    node need not know yet that they have something.
     """
     truth, keep = node.site.truth, policy.keep.get(node.node.name, Keep())
     labels = truth.labels(guids)
@@ -36,7 +42,7 @@ def judge_wish(
     tight = short or over > 0
     firm = [(0, sparse_of(labels, keep)), (0, wish_of(labels, LADDER))] if tight else []
     begins = len(guids)
-    for first, there in _awaited(node, source, policy, guids):
+    for first, there in _awaited(node, source, policy, guids, unheard):
         late = labels[first:]
         begins = min(begins, first)
         parts.append((first, wish_waiting(late, there, policy.limits.keep_waiting)))
@@ -47,7 +53,7 @@ def judge_wish(
     everything = set(range(len(guids)))
     if (keep.grid or keep.calendar) and is_in_doubt(labels, now):
         surely, firm = everything, [(0, Wish(frozenset(everything), frozenset(everything)))]
-        perhaps = everything
+        perhaps = set(everything)  # what is taken from `surely` below stays here
     stays = _shifted((first, wish.surely) for first, wish in firm) | {len(guids) - 1}
     if short:
         surely &= stays
@@ -57,7 +63,7 @@ def judge_wish(
 
 
 def _awaited(
-    node: "SimNode", source: int, policy: Policy, guids: Sequence[int]
+    node: "SimNode", source: int, policy: Policy, guids: Sequence[int], unheard: Collection[str]
 ) -> Iterable[tuple[int, Keep]]:
     """(place of the first that it has not, its retention) of each target that has a base."""
     if node.node.name != policy.source:
@@ -67,7 +73,7 @@ def _awaited(
     places = [place[guid] for guid in guids]
     for target in policy.targets:
         arrived = truth.arrived.get((target, source))
-        if arrived:
+        if arrived and target not in unheard:
             first = bisect_right(places, place[arrived[-1]])
             yield first, policy.keep.get(target, Keep())
 

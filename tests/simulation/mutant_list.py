@@ -188,8 +188,8 @@ MUTANTS = (
         "tick-not-remembered",
         _SOURCE,
         "Source._remember",
-        "group.members[d].adding(s)",
-        "group.members[d]",
+        "group.adding(result.taken)",
+        "group",
     ),
     Mutant(
         "manifest-of-the-taken-only",
@@ -244,7 +244,7 @@ MUTANTS = (
         "lane-not-written-down",
         _RECEIVE,
         "receive_stream",
-        "yield from ask(ZfsPort.set_user_properties, name, lane)",
+        "yield from ask(ZfsPort.set_user_properties, (name,), lane)",
         "pass",
     ),
     Mutant(

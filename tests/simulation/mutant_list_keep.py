@@ -14,6 +14,10 @@ _PINS_TEST = "tests.unit.test_pins::test_each_silenced_voter_would_be_missed"
 _CAUTION_TEST = "tests.unit.test_caution"
 _CAPS = "zrepl_py.core.caps"
 _CAPS_TEST = "tests.unit.test_caps"
+_LANE = "zrepl_py.engine.lane"
+_NOTED_TEST = (
+    "tests.unit.test_found_by_simulation::test_what_the_target_has_is_known_while_it_is_sent_more"
+)
 _OFTEN_TEST = (
     "tests.property.test_retention_property::test_pruning_at_every_snapshot_is_pruning_once"
 )
@@ -31,6 +35,23 @@ KEEP_MUTANTS = (
     _silenced("pin_cloned", "if names", "if False"),
     _silenced("pin_running", "in readers.items()}", "in ()}"),
     _silenced("pin_dependents", "if those.in_use and", "if False and"),
+    # What waits for a target: retention asks what it has.
+    Mutant(
+        "commits-not-noted",
+        _LANE,
+        "replicate_lane",
+        "committed.append(step.to)\n            noted(view)",
+        "committed.append(step.to)",
+        _NOTED_TEST,
+    ),
+    Mutant(
+        "look-not-noted",
+        _LANE,
+        "replicate_lane",
+        "view = yield from observe_lane(lane)\n        noted(view)",
+        "view = yield from observe_lane(lane)",
+        _NOTED_TEST,
+    ),
     Mutant(
         "proofs-not-heard",
         "zrepl_py.daemon.source",

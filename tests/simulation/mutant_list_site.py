@@ -75,8 +75,8 @@ SITE_MUTANTS = (
         "replicas-of-others-replicated",
         "zrepl_py.engine.group",
         "observe_group",
-        "select_datasets(policy.selection, tuple(seen), reserved)",
-        "select_datasets(policy.selection, tuple(seen))",
+        "select_datasets(policy.selection, called, reserved)",
+        "select_datasets(policy.selection, called)",
     ),
     Mutant(
         "ticks-of-another-group-count-as-told",

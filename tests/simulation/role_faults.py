@@ -5,7 +5,7 @@ from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
 
-from zrepl_py.model.roles import Order, State
+from zrepl_py.model.roles import Order
 
 if TYPE_CHECKING:
     from tests.simulation.role_node import SimRoleNode
@@ -164,8 +164,6 @@ class RoleFaults:
                 return False
             if node.peer.whole() is None or node.memory.head is None:
                 return False
-            if node.peer.state is State.RESCUING:
-                return False  # a known hole: its rescue waits for a primary that never comes back
             site.watch.tails.lose(node.peer)
             site.lost = node.name
             node.dead = True

@@ -97,6 +97,9 @@ class RoleLane:
         if self._receiving:
             raise Passing("busy", "A stream is still being received.")
 
+    def note_tick(self, taken: Mapping[str, Snapshot]) -> None:
+        """See the port: it looks anyhow."""
+
     def send_all(self) -> None:
         """See the port: what is missing is sent in this turn anyhow."""
 
@@ -220,7 +223,7 @@ class RoleLane:
                 {"to_guid": streamed.to.guid, "from_guid": streamed.from_guid, "raw": False},
             )  # fmt: skip
             originals = {f"{ORIGINAL_PREFIX}{k}": v for k, v in streamed.properties.items()}
-            yield from ask(ZfsPort.set_user_properties, place, originals)
+            yield from ask(ZfsPort.set_user_properties, (place,), originals)
         except ZrError as error:
             self.node.site.watch.seen[f"receive failed: {error.reason}"] += 1
         finally:

@@ -15,6 +15,7 @@ from zrepl_py.adapters.authority import ManualAuthority
 from zrepl_py.core.siteview import find_whole_tick
 from zrepl_py.engine.commands import Command, Engine
 from zrepl_py.engine.role_node import RoleGroup, RoleNode, restore_role
+from zrepl_py.engine.role_tree import Trees, observe_trees
 from zrepl_py.engine.role_turn import ORDERED, Turn, take_turn
 from zrepl_py.errors import Passing, Standing, ZrError
 from zrepl_py.model.history import History
@@ -82,8 +83,16 @@ class SimRoleNode:
         """Member → what the pool has of it now; nothing where it is suspended."""
         if self.machine.pools.pools[self.machine.pool].health == "SUSPENDED":
             return {}
-        there = {m: p for m, p in self.members.items() if self.machine.pools.find(p) is not None}
-        return {m: self.zfs.observe_history(p) for m, p in there.items()}
+        if self.role is None:
+            return {}
+        engine, said = observe_trees(self.role), None
+        while True:
+            try:
+                command = engine.send(said)
+            except StopIteration as done:
+                trees: Trees = done.value
+                return trees.reachable(self.role)
+            said = getattr(self.ports[command.port], command.verb)(*command.args)
 
     def whole(self) -> Manifest | None:
         """The newest tick that is here as a whole."""
@@ -271,8 +280,8 @@ class SimRoleNode:
             self.lane.check_right(command.args[0])
         machine.reflect()
         value = getattr(port, verb)(*command.args, **command.kwargs)
-        if verb == "write_marker" and value:
-            machine.pools.write(command.args[0], ".zr/epoch", command.args[1].encode())
+        for name in value if verb == "write_markers" else ():
+            machine.pools.write(name, ".zr/epoch", command.args[1].encode())
         if command.port == "HostPort":
             machine.absorb()
             machine.follow_service(self.members)

@@ -4,13 +4,18 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from zrepl_py.core.codec import decode
+from zrepl_py.core.lineage import recall
 from zrepl_py.core.promotion import LossReport, Statement, judge_statement, report_loss
 from zrepl_py.model.receipt import Receipt
-from zrepl_py.model.roles import Order, State
+from zrepl_py.model.roles import Order, Record, State
 
 if TYPE_CHECKING:
     from tests.simulation.role_node import SimRoleNode
     from tests.simulation.role_site import RoleSite
+
+
+HANDED_TO_WRITTEN = (State.DIVERGED, State.DEMOTED)
+"""This node was written to while the other one handed over to it: neither may serve by itself."""
 
 
 class RolePeople:
@@ -58,7 +63,8 @@ class RolePeople:
         if not node.up:
             return
         if honest and node.peer.machine.on:
-            if node.state not in (State.STANDBY, State.CATCHING_UP, State.UNKNOWN):
+            handed = (node.state, node.peer.state) == HANDED_TO_WRITTEN
+            if node.state not in (State.STANDBY, State.CATCHING_UP, State.UNKNOWN) and not handed:
                 return
             # Whoever fences the other one does not switch it on before this one has gone on.
             node.peer.crash(20 * self.site.scenario.beat_seconds)
@@ -125,11 +131,14 @@ class RolePeople:
             self.order(split[0], Order.RESOLVE)
         elif site.lost and not serving and nodes:
             node = nodes[0]
-            own = node.memory.head is not None and node.memory.head.node == node.here.uuid
+            own = recall(node.memory) in (Record.PRIMARY, Record.PROMOTING)
             if own and node.state is State.UNKNOWN:
                 self.order(node, Order.CONTINUE)
             else:
                 self._state(node, site.random)
         elif len(nodes) == 2:
+            for node in nodes:
+                if (node.state, node.peer.state) == HANDED_TO_WRITTEN:
+                    self.force(node, site.random, honest=True)
             self.found()
         self.site.loop.after(6 * site.scenario.beat_seconds, self._look)

@@ -107,7 +107,8 @@ class RoleSite:
         """All faults have ended; people answer what asks for people; then nothing moves."""
         beat = self.scenario.beat_seconds
         self.people.tidy_up()
-        self.loop.run_until(self.loop.now + HEAL_BEATS * beat + 2 * self.scenario.cadence_seconds)
+        beats = HEAL_BEATS + 2 * self._most_waiting()
+        self.loop.run_until(self.loop.now + beats * beat + 2 * self.scenario.cadence_seconds)
         self.writing = False
         self.loop.run_until(self.loop.now + 2 * self.scenario.cadence_seconds + 10 * beat)
         self.people.rest()
@@ -116,6 +117,13 @@ class RoleSite:
         if not self.watch.violations:
             self.watch.healed()
         return self.report()
+
+    def _most_waiting(self) -> int:
+        """Snapshots of a member that one node has alone: a lane sends one of them in a beat."""
+        ends = [[n.machine.pools.find(n.members[m]) for n in (self.alpha, self.beta)]
+                for m in self.scenario.members]  # fmt: skip
+        pairs = [[{s.guid for s in d.snapshots} if d else set() for d in end] for end in ends]
+        return max(len(here ^ there) for here, there in pairs)
 
     def report(self) -> Report:
         """What the story showed."""

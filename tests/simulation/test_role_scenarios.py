@@ -2,7 +2,6 @@
 with production's roles, and one thing after the other. Each ends with every checker: one primary,
 one standby, what has a receipt is with the primary, nothing that was written is nowhere."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from random import Random
 
@@ -16,6 +15,7 @@ from zrepl_py.model.host import ServiceState
 from zrepl_py.model.lineage import Memory
 from zrepl_py.model.roles import Order, Record, State
 
+pytestmark = [pytest.mark.scenario, pytest.mark.long]
 SERVING = (State.PRIMARY, State.PRIMARY_ALONE)
 LONG_SECONDS = 1e6
 DICE = Random(0)
@@ -347,14 +347,3 @@ def test_45_alphas_journal_is_lost() -> None:
     force(site, site.beta)
     end(site)
     assert stands(site.beta) is State.PRIMARY
-
-
-SCENARIOS: tuple[Callable[..., None], ...] = tuple(
-    found for name, found in sorted(globals().items()) if name.startswith("test_")
-)
-
-
-def list_scenarios() -> list[tuple[str, str]]:
-    """(number, what) of each scenario here, for `make scenarios`."""
-    names = [found.__name__.removeprefix("test_") for found in SCENARIOS]
-    return [(name[:2].lstrip("0"), name[3:].replace("_", " ")) for name in names]

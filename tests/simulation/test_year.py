@@ -1,6 +1,10 @@
-"""A few days at the year's scale gate a commit; `make sim-year` runs it whole."""
+"""A few days at the year's scale gate a landing; `make sim-year` runs it whole."""
+
+import pytest
 
 from tests.simulation.year import draw_year, run_year
+
+pytestmark = pytest.mark.long
 
 
 def test_a_short_year() -> None:

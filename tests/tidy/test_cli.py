@@ -10,13 +10,14 @@ from zrepl_py.cli.completion import SHELLS, render_script
 from zrepl_py.cli.manual import render_manual
 
 from .test_docs import leaves
-from .test_house import MODULES, ROOT, tree_of
+from .test_house import MODULES, ROOT, nodes_of
 
 COMMANDS = dict(leaves(zr, "zr"))
 WITHOUT_JSON = {"zr daemon", "zr completion", "zr unpair", "zr trust"}
 """The daemon prints events, a completion is a script; the last two say one sentence."""
 PREVIEWED = {"zr init", "zr pair", "zr unpair", "zr reseed", "zr snapshot"}
 PREVIEWED |= {"zr replicate", "zr restore", "zr retention apply"}
+PREVIEWED |= {"zr switchover", "zr rescue export", "zr rescue drop"}
 """Commands that change something, and can say what they would do."""
 LEVELS = ("error", "warning", "note")
 
@@ -70,7 +71,7 @@ def findings_in_code() -> set[tuple[str, str]]:
     """(id, level) of every finding that is built in core/audit."""
     found = set()
     for path in (p for p in MODULES if "audit" in p.parts):
-        for node in ast.walk(tree_of(path)):
+        for node in nodes_of(path):
             if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
                 continue
             if node.func.id in LEVELS and isinstance(node.args[0], ast.Constant):

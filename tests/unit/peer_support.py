@@ -31,7 +31,7 @@ from zrepl_py.model.plan import SendFull
 from zrepl_py.model.receipt import Receipt
 from zrepl_py.model.site import Lane, Manifest, Node, lane_uuid
 from zrepl_py.model.wire import PROTOCOL, Begin, Committed, Hello, LaneName
-from zrepl_py.ports.rolepeer import RoleGuardPort
+from zrepl_py.ports.rolepeer import RoleDeskPort, RoleGuardPort
 
 ALPHA = Node("11111111-1111-4111-8111-111111111111", "alpha")
 BETA = Node("22222222-2222-4222-8222-222222222222", "beta")
@@ -201,6 +201,7 @@ class Site:
     events: list[tuple[Event, Mapping[str, str]]] = field(default_factory=list)
     server_hello: Hello = field(default_factory=lambda: hello_of(BETA))
     guard: RoleGuardPort | None = None
+    desk: RoleDeskPort | None = None
     client_hello: Hello = field(default_factory=lambda: hello_of(ALPHA))
 
     def __post_init__(self) -> None:
@@ -212,7 +213,7 @@ class Site:
         self.server = PeerServer(
             self.vault, self.beta, self.server_pins, ("127.0.0.1", port), lambda: self.server_hello,
             self.clock, self.limits, lambda event, fields: self.events.append((event, fields)),
-            guard=self.guard,
+            guard=self.guard, desk=self.desk,
         )  # fmt: skip
         self.server.start()
         return self.server

@@ -5,14 +5,15 @@ mounts, services, the address, keys, the RoleNode. Between any two commands nobo
 and everything that was written must be somewhere.
 """
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from zrepl_py.engine.commands import Command, Engine
 from zrepl_py.engine.role_node import RoleGroup, RoleNode, restore_role
 from zrepl_py.engine.role_tick import take_role_tick
-from zrepl_py.engine.role_tree import observe_trees
+from zrepl_py.engine.role_tree import find_roots, observe_trees
 from zrepl_py.engine.role_turn import Turn, take_turn
 from zrepl_py.errors import Passing, ZrError
 from zrepl_py.model.host import Address, Hosting, Service, ServiceKind, ServiceState
@@ -71,6 +72,8 @@ class Machine:
     """(which effect, how): the power goes `before` or `after` it; or within it, where it is the
     journal's, and the record is `lost` or `kept`."""
     kept_unsynced: int = 0
+    asked: Counter[str] = field(default_factory=Counter)
+    """How often which command was performed."""
     writes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -177,6 +180,7 @@ class Machine:
         return how if self.effects == at else ""
 
     def perform(self, command: Command) -> Any:
+        self.asked[command.verb] += 1
         verb = getattr(self.ports[command.port], command.verb)
         if command.verb.startswith(LOOKS):
             return verb(*command.args, **command.kwargs)
@@ -186,8 +190,9 @@ class Machine:
             if command.port == "HostPort":
                 self.absorb()
             self.reflect()
-        if command.verb == "write_marker" and outcome:
-            self.pools.write(command.args[0], ".zr/epoch", command.args[1].encode())
+        if command.verb == "write_markers":
+            for name in outcome:
+                self.pools.write(name, ".zr/epoch", command.args[1].encode())
             self.reflect()
         return outcome
 
@@ -274,7 +279,8 @@ class Machine:
 class Site:
     """Both, and what they must never do."""
 
-    def __init__(self) -> None:
+    def __init__(self, members: Sequence[str] = MEMBERS, *, inherited: bool = False) -> None:
+        """`inherited`: alpha's members have their mount points from the pool."""
         self.clock = ModelClock()
         self.wire = RoleWire()
         self.written = 0
@@ -285,13 +291,16 @@ class Site:
         link = ModelLink()
         below = "tank/zr/alpha"
         self.alpha = self._machine(
-            ALPHA, BETA, {m: m for m in MEMBERS}, ("tank/audio", "tank/db"), link, 1
+            ALPHA, BETA, {m: m for m in members}, find_roots(members), link, 1
         )
         self.beta = self._machine(
-            BETA, ALPHA, {m: f"{below}/{m}" for m in MEMBERS}, (below,), link, 2
+            BETA, ALPHA, {m: f"{below}/{m}" for m in members}, (below,), link, 2
         )
-        for member in MEMBERS:
-            self.alpha.pools.make_dataset(member, properties={"mountpoint": f"/{member}"})
+        for member in members:
+            if self.alpha.pools.find(member.rpartition("/")[0]) is None:
+                self.alpha.zfs.create_placeholder(member.rpartition("/")[0])
+            own = {} if inherited else {"mountpoint": f"/{member}"}
+            self.alpha.pools.make_dataset(member, properties=own)
         self.beta.zfs.create_placeholder(below)
         self.beta.datasets.may_receive.add(below)
 
@@ -375,9 +384,9 @@ class Site:
                 machine.start()
 
 
-def founded() -> Site:
+def founded(members: Sequence[str] = MEMBERS, *, inherited: bool = False) -> Site:
     """alpha is primary, beta follows, both have the same."""
-    site = Site()
+    site = Site(members, inherited=inherited)
     for machine in site.machines:
         machine.start()
     site.rest()

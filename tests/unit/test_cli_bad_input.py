@@ -160,7 +160,7 @@ def interrupted(
     [["status", "--watch"], ["replicate"], ["events", "--follow"]],
     ids=lambda words: words[0],
 )
-@pytest.mark.parametrize("after_seconds", [0.35, 2.5])
+@pytest.mark.parametrize("after_seconds", [0.35, pytest.param(2.5, marks=pytest.mark.long)])
 def test_ctrl_c_is_exit_130_and_one_line(
     words: list[str], after_seconds: float, tmp_path: Path
 ) -> None:

@@ -213,5 +213,6 @@ def test_people_read_the_commands_they_typed() -> None:
 
 
 def test_an_unknown_event_is_shown_with_its_fields() -> None:
-    line = render_event({"at": "2026-11-21T09:13:42+00:00", "event": "moon", "phase": 3}, ZONE)
+    moon = {"at": "2026-11-21T09:13:42+00:00", "event": "moon", "phase": 3, "before": None}
+    line = render_event(moon, ZONE)
     assert line.split() == ["2026-11-21", "10:13:42", "moon", "phase=3"]

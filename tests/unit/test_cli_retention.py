@@ -1,6 +1,7 @@
 """`zr retention plan` and `apply`, on the model of ZFS."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ from zrepl_py.cli import retention as command
 from zrepl_py.cli import retention_find as finding
 from zrepl_py.cli.retention import retention
 from zrepl_py.core.audit.seen import Room
+from zrepl_py.engine.commands import Engine
+from zrepl_py.engine.prune import Doom, Pruned, prune
 from zrepl_py.model.names import Epoch, TickName, render_tick
 from zrepl_py.testing.model_zfs import ModelZfs
 from zrepl_py.testing.model_zfs_state import ModelPools
@@ -145,6 +148,53 @@ def test_what_somebody_holds_while_a_person_thinks_stays_and_is_named(
     assert "4 snapshots destroyed" in result.output
     assert f"left: {AUDIO}@{held.name}: held: of a person" in result.output
     assert "2" in left(pools)
+
+
+def test_apply_says_of_each_snapshot_what_became_of_it(
+    tmp_path: Path, pools: ModelPools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More stay than the few that the daemon's event names; and it is ZFS that says no, after the
+    last look, so only one more look knows whose holds they are."""
+    config = node(tmp_path, KEEP_FIVE.replace("= 5", "= 2"))
+    shown = json.loads(run(retention, "plan", "--json", "--config", config).output)
+    old = pools.dataset(AUDIO).snapshots[:8]
+
+    def late(dooms: Mapping[str, Doom]) -> Engine[Pruned]:
+        for number, snapshot in enumerate(old[:6]):
+            snapshot.holds.add(f"late {number}")
+        pools.clone(f"{AUDIO}@{old[6].name}", "tank/x")
+        pools.destroy(f"{AUDIO}@{old[7].name}")
+        return prune(dooms)
+
+    monkeypatch.setattr(command, "prune", late)
+    digest = shown["datasets"][0]["plan"]
+    words = ("apply", "--config", config, AUDIO, "--plan", digest)
+    facts = json.loads(run(retention, *words, "--json").output)
+    causes = [f"held: late {n}" for n in range(6)] + ["cloned: tank/x"]
+    assert facts["destroyed"] == 0
+    assert [s["cause"] for s in facts["snapshots"]] == [*causes, ""]
+    assert [s["fate"] for s in facts["snapshots"]] == ["stays"] * 7 + ["gone"]
+    assert facts["left"] == [
+        f"{AUDIO}@{s.name}: {why}" for s, why in zip(old, causes, strict=False)
+    ]
+
+
+def test_apply_prints_a_line_for_each_that_stays(
+    tmp_path: Path, pools: ModelPools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = node(tmp_path, KEEP_FIVE.replace("= 5", "= 1"))
+    old = pools.dataset(AUDIO).snapshots[:8]
+
+    def think(*_: object, **__: object) -> bool:
+        for snapshot in old[:7]:
+            snapshot.holds.add("of a person")
+        pools.destroy(f"{AUDIO}@{old[7].name}")
+        return True
+
+    monkeypatch.setattr("click.confirm", think)
+    lines = run(retention, "apply", "--config", config, AUDIO).output.splitlines()
+    end = lines.index(f"{AUDIO}: 1 snapshot destroyed, 1 snapshot had gone before.")
+    assert lines[end + 1 :] == [f"  left: {AUDIO}@{s.name}: held: of a person" for s in old[:7]]
 
 
 def test_apply_asks_a_person_and_takes_no_for_an_answer(

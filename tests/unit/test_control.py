@@ -73,3 +73,10 @@ def test_who_asks_is_told_before_it_is_done(tmp_path: Path) -> None:
         call(made, "destroy")
     server.close()
     assert heard == [("echo", pwd.getpwuid(os.geteuid()).pw_name)]
+
+
+def test_a_closed_server_hears_nobody_any_more(tmp_path: Path) -> None:
+    """Its descriptor's number may be the next server's, whose callers it must not take."""
+    server = ControlServer(tmp_path / "s", {})
+    server.close()
+    assert not server._accepting.is_alive()

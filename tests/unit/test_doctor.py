@@ -326,6 +326,11 @@ def test_a_target_judges_its_source(state: str, arrived: int | None, found: list
     judged = judge_sources(status([], [], sources=[source]), [policy], "beta")
     assert ids(judged, Level.ERROR) == found
     assert all("alpha" in f.sentence and "zr doctor" in f.remedy for f in judged)
+    roles = [{"state": "standby", "peer": "alpha"}]
+    judged = judge_sources(status([], [], sources=[source], roles=roles), [policy], "beta")
+    assert all("alpha-is-dead.md" in f.remedy for f in judged if f.id == "source-silent")
+    served = status([], [], sources=[source | {"served": True}])
+    assert judge_sources(served, [policy], "beta") == [], "nothing of it is to come"
 
 
 @pytest.mark.parametrize(

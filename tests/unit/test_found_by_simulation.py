@@ -1,16 +1,18 @@
 """What the simulator found, each as its smallest case; docs/design/simulation.md tells more."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tests.simulation.loop import Loop, NodeClock
+from zrepl_py.core.diff import newest_own
 from zrepl_py.core.replication import LaneView
 from zrepl_py.core.retention import judge
 from zrepl_py.daemon.lanes import Lanes, LaneState
 from zrepl_py.daemon.replicas import Replicas
-from zrepl_py.engine.commands import Command, run
+from zrepl_py.engine.commands import Command, Engine, run
 from zrepl_py.engine.lane import LaneResult, replicate_lane
 from zrepl_py.engine.receive import Place, Replica
 from zrepl_py.errors import Passing, Refused
@@ -154,21 +156,61 @@ def test_a_snapshot_that_goes_while_the_plan_runs_is_planned_around() -> None:
     pair = Pair()
     for seq in (1, 2, 3):
         pair.take(seq)
-    lane = Lane("lane-1", "tank/a", BETA, False)
-    engine = replicate_lane(lane, None)
     sent: list[str] = []
-    outcome: Any = None
+
+    def destroy_second(name: str) -> None:
+        if not sent:
+            pair.source.destroy(f"tank/a@{tick_name(2)}")
+        sent.append(name)
+
+    result = drive(pair, replicate_lane(SENT, None), destroy_second)
+    assert sent == [tick_name(1), tick_name(3)]
+    assert [s.name for s in result.committed] == sent
+    assert result.view.held == {result.committed[-1].guid}
+
+
+def test_what_the_target_has_is_known_while_it_is_sent_more() -> None:
+    """Night seeds 105135976384, 237013654247, 894019770912: a replica was destroyed and sent again
+    from its beginning; until that was over, retention believed that nothing waited for it."""
+    pair = Pair()
+    seen: list[str] = []
+
+    def note(view: LaneView) -> None:
+        newest = newest_own(view.replica.history)
+        seen.append(newest.name if newest else "")
+
+    pair.take(1)
+    drive(pair, replicate_lane(SENT, None, noted=note), lambda _: None)
+    assert seen == ["", tick_name(1)]
+    pair.take(2)
+    drive(pair, replicate_lane(SENT, None, noted=note), lambda _: None)
+    assert seen[2:] == [tick_name(1), tick_name(2)]
+    pair.target.destroy(REPLICA)
+    pair.known.replica = None
+    seen.clear()
+    with pytest.raises(Passing):
+        drive(pair, replicate_lane(SENT, None, noted=note), fail)
+    assert seen == [""], "also where nothing could be sent"
+
+
+SENT = Lane("lane-1", "tank/a", BETA, False)
+
+
+def fail(name: str) -> None:
+    raise Passing("peer-silent", f"{name} is cut.")
+
+
+def drive(pair: Pair, engine: Engine[LaneResult], sent: Callable[[str], None]) -> LaneResult:
+    """Run it between the two; `sent(name)` is called after each stream."""
     try:
         command: Command = next(engine)
         while True:
-            outcome = None
+            outcome: Any = None
             if command.verb == "transfer":
                 step = command.args[1]
-                sent.append(step.to.name)
-                base = None if not hasattr(step, "base") else 1
+                base = int(step.base.name.split("_")[2]) if hasattr(step, "base") else None
                 outcome = pair.send(int(step.to.name.split("_")[2]), base)
-                if len(sent) == 1:
-                    pair.source.destroy(f"tank/a@{tick_name(2)}")
+                sent(step.to.name)
             elif command.verb == "observe_replica":
                 outcome = run(pair.replicas.observe(pair.known, LANE), pair.ports)
             elif command.port == "ZfsPort":
@@ -179,10 +221,8 @@ def test_a_snapshot_that_goes_while_the_plan_runs_is_planned_around() -> None:
                     continue
             command = engine.send(outcome)
     except StopIteration as ended:
-        result = ended.value
-    assert sent == [tick_name(1), tick_name(3)]
-    assert [s.name for s in result.committed] == sent
-    assert result.view.held == {result.committed[-1].guid}
+        result: LaneResult = ended.value
+        return result
 
 
 def begin_of(lane: LaneName, *, parent: str = "") -> Begin:

@@ -1,10 +1,12 @@
 """`zr init`: is it typed on the right node, is somebody there to ask, how is it taken back?"""
 
+import subprocess
 from pathlib import Path
 
 import click
 import pytest
 
+from zrepl_py.adapters.host import prepare
 from zrepl_py.cli import init_checks
 from zrepl_py.cli.init_checks import check_asked, check_direction, render_undo
 from zrepl_py.config.node import load_node_config
@@ -15,11 +17,12 @@ CONFIG = """format = 1
 
 [node]
 name = "beta"
-pools = ["back"]
+pools = [{pools}]
 {replicas}
 
 [paths]
 policies = "{here}/policies"
+{more}
 """
 POLICY = """format = 1
 [policy]
@@ -37,9 +40,10 @@ def beta(tmp_path: Path) -> NodeConfig:
     return load(tmp_path, 'replicas = "back/zr"')
 
 
-def load(here: Path, replicas: str) -> NodeConfig:
+def load(here: Path, replicas: str, pools: str = '"back"', more: str = "") -> NodeConfig:
     (here / "policies").mkdir(exist_ok=True)
-    (here / "zr.toml").write_text(CONFIG.format(here=here, replicas=replicas))
+    text = CONFIG.format(here=here, replicas=replicas, pools=pools, more=more)
+    (here / "zr.toml").write_text(text)
     return load_node_config(str(here / "zr.toml"))
 
 
@@ -96,3 +100,31 @@ def test_it_says_how_it_is_taken_back(beta: NodeConfig) -> None:
     assert "zfs destroy back/zr" in said
     assert "-r" not in said.split()
     assert "policies" not in render_undo(beta, "/etc/zr/zr.toml", None, new_parent=False)
+
+
+@pytest.mark.parametrize(
+    ("roles", "enabled", "steps"),
+    [
+        ("[roles.radio]", "", ["enable --now zr-receive@more.service zr-host@back.service "
+                               "zr-host@more.service"]),
+        ("[roles.radio]", "zr-host@ zr-receive@", []),
+        ("", "zr-host@back", ["disable --now zr-host@back.service"]),
+        ("", "", []),
+    ],
+)  # fmt: skip
+def test_the_host_worker_runs_exactly_where_there_are_roles(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, roles: str, enabled: str, steps: list[str]
+) -> None:
+    usual = "zr-zfs@ zr-proof@ zr-receive@back zr.service"
+    running = tuple(f"{usual} {enabled}".split())
+
+    def run_command(argv: list[str], *, check: bool = True) -> "subprocess.CompletedProcess[str]":
+        known = argv[1] == "cat" or argv[-1].startswith(running)
+        return subprocess.CompletedProcess(argv, 0 if known else 4, "", "")
+
+    monkeypatch.setattr(prepare, "run_command", run_command)
+    monkeypatch.setattr(prepare, "SYSTEMD", tmp_path)
+    node = load(tmp_path, 'replicas = "back/zr"', pools='"back", "more"', more=roles)
+    planned, notes = prepare.plan_units(node)
+    assert [step.what for step in planned] == [f"run: systemctl {step}" for step in steps]
+    assert not notes

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tests.unit.role_told import role
 from zrepl_py.daemon.loss import render_loss
 
 
@@ -27,6 +28,8 @@ def group(age: float | None, every: int = 60) -> dict[str, Any]:
         ([], [], [], ["sends nothing to another"]),
         ([], [group(3)], ["tank/a"], ["tank/a would be lost whole"]),
         ([lane("a", "in-sync")], [group(3)], [], ["in the last 3 seconds would be lost."]),
+        ([lane("a", "in-sync")], [group(3.2)], [], ["in the last 4 seconds would be lost."]),
+        ([lane("a", "in-sync")], [group(0)], [], ["in the last second would be lost."]),
         ([lane("a", "in-sync")], [group(300)], [], ["last 300 seconds", "no snapshot succeeded"]),
         ([lane("a", "in-sync")], [group(None)], [], ["no snapshot was taken of p/tank"]),
         ([lane("a", "unknown")], [group(3)], [], ["not known what of a is safe"]),
@@ -57,7 +60,7 @@ def test_a_silent_target_is_in_the_sentence() -> None:
     lanes = [lane("a", "in-sync"), lane("b", "unknown")]
     said = render_loss(lanes, [group(3)], [], [target("silent", 14)])
     assert said.startswith("If this node died now")
-    assert "what of b is safe: its target does not answer" in said
+    assert "all of b may be lost: beta does not answer, and what it has is not known" in said
     assert said.endswith("beta has not answered for 14 seconds: nothing goes there.")
     assert "beta" not in render_loss(lanes, [group(3)], [], [target("answers", None)])
 
@@ -98,6 +101,49 @@ def test_a_target_begins_with_its_source(
     }
     alone = "This node sends nothing to another: what is only here would be lost with it."
     assert render_loss([], [], [], [], [source]) == f"{said} {alone}"
+    assert render_loss([], [], [], [], [source], roles=[role(state="standby")]) == said
+
+
+def test_of_a_node_that_serves_alone_no_seconds_are_said() -> None:
+    """Everything since it took over is on it alone, and a snapshot's age is no loss."""
+    lanes = [lane("back/audio", "unknown"), lane("back/db", "unknown")]
+    source = {"source": "beta", "state": "silent", "heard_at": "x", "silent_seconds": 111}
+    source |= {"arrived_seconds": 119, "served": True}
+    said = render_loss(lanes, [group(2)], [], [target("silent", 111)], [source])
+    assert said == (
+        "If this node died now, all of back/audio, back/db may be lost: beta does not answer, and "
+        "what it has is not known. beta has not answered for 111 seconds: nothing goes there."
+    )
+    assert "grow old" in render_loss(
+        lanes, [group(2)], [], [target("silent", 111)], [source | {"served": False}]
+    ), "of what it keeps besides, it is said"
+
+
+def test_seconds_are_said_only_of_what_is_there_but_for_them() -> None:
+    behind = [lane("a", "behind", 90)]
+    assert "3 seconds" not in render_loss(behind, [group(3)], [])
+    both = render_loss([*behind, lane("b", "in-sync")], [group(3)], [])
+    assert "what was written to the others in the last 3 seconds would be lost" in both
+    unknown = render_loss([lane("a", "behind")], [group(3)], [])
+    assert "what was written to a of late would be lost; since when is not known" in unknown
+
+
+FOLLOWED: list[tuple[dict[str, Any], str]] = [
+    ({"state": "catching-up", "peer_state": "primary"},
+     "This node keeps a copy of radio, and follows alpha."),
+    ({"state": "standby"}, "alpha does not answer: the copy of radio here grows old."),
+    ({"state": "diverged"},
+     "This node sends nothing to another: what is only here of radio would be lost with it."),
+    ({"state": "standby", "peer_state": "primary",
+      "rescues": [{"own": True, "shipped": True}, {"own": True, "shipped": False}]},
+     "This node keeps a copy of radio, and follows alpha. A rescue of radio was not sent to alpha "
+     "yet: it would be lost with this node."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("changed", "said"), FOLLOWED, ids=lambda v: str(v)[:40])
+def test_a_node_that_came_back_says_what_it_is_good_for(changed: dict[str, Any], said: str) -> None:
+    assert render_loss([], [], [], roles=[role(**changed)]) == said
 
 
 def test_what_cannot_be_protected_is_named() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from zrepl_py.engine.commands import run
-from zrepl_py.engine.group import observe_group
+from zrepl_py.engine.group import Course, observe_group
 from zrepl_py.engine.receive import Place
 from zrepl_py.errors import Refused
 from zrepl_py.model.names import (
@@ -36,7 +36,10 @@ def test_a_group_leaves_out_what_cannot_be_named_and_says_so() -> None:
     for name in ("tank/a", LONGEST, LONGEST + "y"):
         pools.make_dataset(name)
     policy = Policy("p", "alpha", Selection(("tank/*",)), 60)
-    group = run(observe_group(policy, "tank"), {"ZfsPort": ModelZfs(pools)})
+    group = run(
+        observe_group(policy, Course("p/tank", "tank", (), Epoch(1, "00000000"))),
+        {"ZfsPort": ModelZfs(pools)},
+    )
     assert sorted(group.members) == ["tank/a", LONGEST]
     assert list(group.refused) == [LONGEST + "y"]
 

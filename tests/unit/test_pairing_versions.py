@@ -1,13 +1,11 @@
 """`zr pair` between this version and others: the recorded first one in a process of its own, and
 one that speaks a later format."""
 
-import io
 import json
 import os
 import socket
 import subprocess
 import sys
-import tarfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -62,8 +60,8 @@ def code_of_version(
 ) -> Path:
     folder = tmp_path_factory.mktemp("old")
     packed = (RECORDED / request.param / "code.tar.zst").read_bytes()
-    with tarfile.open(fileobj=io.BytesIO(zstandard.ZstdDecompressor().decompress(packed))) as tar:
-        tar.extractall(folder, filter="data")
+    code = zstandard.ZstdDecompressor().decompress(packed)  # Debian 12's tarfile has no filters
+    subprocess.run(["tar", "-x", "-C", folder], input=code, check=True, timeout=60)
     return folder
 
 

@@ -25,6 +25,8 @@ from zrepl_py.adapters.peer.greeting import ROLES
 from zrepl_py.errors import Corrupt, Passing, Refused, Standing, ZrError
 from zrepl_py.model.wire import Begin
 
+pytestmark = pytest.mark.long
+
 BODY = random_body(3_000_000)
 
 

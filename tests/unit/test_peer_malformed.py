@@ -23,7 +23,9 @@ from tests.unit.peer_support import (
 )
 from zrepl_py.adapters.peer.framing import FrameType, render_frame
 from zrepl_py.adapters.peer.messages import render_message
+from zrepl_py.adapters.peer.role_messages import AskShipped, BeginRescue, TellHeartbeat
 from zrepl_py.adapters.peer.tls import make_client_context, shake_hands
+from zrepl_py.core.role_words import Heartbeat, ShipOrder
 from zrepl_py.model.wire import AskAbort, AskHold, AskReplica, Begin, End, LaneName
 
 LANE = LaneName(lane_of().uuid, "tank/a")
@@ -34,6 +36,11 @@ CHUNK = render_frame(FrameType.CHUNK, b"abc")
 CANCEL = render_frame(FrameType.CANCEL)
 PING = render_frame(FrameType.PING)
 CALL = render_message(FrameType.CALL, AskReplica(LANE))
+LABEL = "1-00000001-00000002"
+ASK_SHIPPED = render_message(FrameType.CALL, AskShipped("g", LABEL))
+BEAT = render_message(FrameType.CALL, TellHeartbeat("g", Heartbeat("boot", 1)))
+ORDER = ShipOrder(LABEL, "tank/a", f"zr-rescue_{LABEL}", 2, 1, False)
+RESCUE = render_message(FrameType.BEGIN, BeginRescue("g", ORDER))
 BOMB = zstandard.ZstdCompressor().compress(bytes(2 << 20))
 SMALL_LIE = zstandard.ZstdCompressor(write_content_size=False).compress(bytes(1 << 20))
 
@@ -94,6 +101,15 @@ CASES: dict[str, bytes] = {
     ),
     "dataset that is no name": HELLO + altered(
         CALL, lane={"type": "LaneName", "lane": LANE.lane, "dataset": "tank/a@b"}
+    ),
+    "rescue of no label": HELLO + altered(ASK_SHIPPED, label="../x"),
+    "heartbeat of no time": HELLO + altered(BEAT, beat={"type": "Heartbeat", "boot": "", "at": -1}),
+    "word of roles that is none": HELLO + altered(BEAT, type="AskRoles"),
+    "begin of a rescue with a path": HELLO + altered(
+        RESCUE, order={**json.loads(RESCUE[5:])["order"], "member": "tank/../x"}
+    ),
+    "begin of a rescue with another name": HELLO + altered(
+        RESCUE, order={**json.loads(RESCUE[5:])["order"], "name": "zr-rescue_other"}
     ),
 }  # fmt: skip
 

@@ -212,6 +212,7 @@ def test_a_stream_that_zfs_compressed_is_sent_as_it_is(site: Site) -> None:
     proxy.close()
 
 
+@pytest.mark.long
 def test_throughput_is_printed(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
     """A benchmark, not a claim: it fails only when the bytes are wrong."""
     peer = site.client()

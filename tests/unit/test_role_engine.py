@@ -3,6 +3,7 @@
 import pytest
 
 from tests.unit.role_engine_support import ALPHA, BETA, GROUP, SERVICE, Site, founded
+from zrepl_py.core.lineage import recall
 from zrepl_py.core.promotion import render_moment
 from zrepl_py.core.role_words import ShipOrder
 from zrepl_py.engine.role_node import RENEW_SECONDS, RoleNode, say
@@ -11,7 +12,7 @@ from zrepl_py.errors import Passing, Refused
 from zrepl_py.model.host import Holding, ServiceState
 from zrepl_py.model.lineage import Taking
 from zrepl_py.model.rescue import SHIPPED_PARENT
-from zrepl_py.model.roles import Order, State
+from zrepl_py.model.roles import Order, Record, State
 
 
 def nodes(site: Site) -> tuple[RoleNode, RoleNode]:
@@ -181,9 +182,10 @@ def test_a_switchover_whose_standby_goes_away_is_taken_back() -> None:
     site = founded()
     alpha, _ = nodes(site)
     alpha.give(Order.SWITCHOVER)
-    for _ in range(4):
+    for _ in range(2):
         site.round()
     assert nodes_alpha(site) is State.DRAINING
+    assert recall(alpha.memory) is Record.PRIMARY, "it has not handed over"
     site.wire.up = False
     site.rest()
     assert nodes_alpha(site) is State.PRIMARY_ALONE
@@ -299,3 +301,87 @@ def test_the_heartbeat_is_for_the_loss_report() -> None:
     assert last is not None
     assert 30.0 <= last.silent_seconds < 35.0
     assert alpha.hear_last(0.0) is None
+
+
+def test_a_mount_point_that_was_inherited_is_there_on_the_other_node_too() -> None:
+    site = founded(inherited=True)
+    site.alpha.pools.pools["tank"].datasets["tank"].local["mountpoint"] = "/srv/radio"
+    site.round(writes=True)
+    site.rest()
+    replica = site.beta.pools.dataset(site.beta.members["tank/db"])
+    assert replica.local["zr:orig:mountpoint"] == "/srv/radio/db"
+    assert "mountpoint" not in replica.local
+    site.alpha.lose_power()
+    site.rest()
+    site.beta.order(Order.FORCE)
+    site.rest()
+    trees = site.beta.datasets.observe_trees(list(site.beta.members.values()))
+    wanted = {m: f"/srv/radio/{m.partition('/')[2]}" for m in site.beta.members}
+    assert {d.name: d.mountpoint for d in trees} == {
+        site.beta.members[m]: point for m, point in wanted.items()
+    }
+    assert all(d.mounted for d in trees)
+    site.alpha.start()
+    site.rest()
+    nodes(site)[1].give(Order.SWITCHOVER)
+    site.rest()
+    assert states(site) == FOLLOWED
+    back = site.alpha.datasets.observe_trees(list(site.alpha.members.values()))
+    assert {d.name: d.mountpoint for d in back} == wanted
+
+
+def test_a_tail_of_nothing_but_markers_is_kept_as_a_rescue_and_shipped() -> None:
+    """beta was promoted, and lost before alpha had anything of it. Its epoch's snapshot has the
+    marker, so nothing is `written`; but it is a snapshot that the other lineage has not: to follow
+    without a rescue, it would have to be destroyed."""
+    site = founded()
+    site.alpha.lose_power()
+    site.rest()
+    site.beta.order(Order.FORCE)
+    site.rest()
+    site.alpha.start()
+    for machine in (site.alpha, site.beta, site.alpha, site.alpha, site.alpha):
+        machine.turn()  # they meet; no stream comes
+    assert nodes_alpha(site) is State.STANDBY
+    site.beta.lose_power()
+    site.alpha.order(Order.FORCE)
+    site.rest()
+    assert nodes_alpha(site) is State.PRIMARY_ALONE
+    site.beta.start()
+    site.rest()
+    assert states(site) == FOLLOWED
+    for machine, parent in ((site.beta, "/zr-rescue/"), (site.alpha, f"/{SHIPPED_PARENT}/")):
+        kept = [d for n, d in machine.pools.pools["tank"].datasets.items() if parent in n]
+        kept = [d for d in kept if d.snapshots]
+        assert len(kept) == len(machine.members)
+        epoch = str(nodes(site)[0].memory.lineage[1].epoch)
+        marker = {d.files[".zr/epoch"].content.decode() for d in kept}
+        assert marker == {f"{epoch}\n"}
+    assert site.alpha.served() == site.beta.served()
+
+
+def test_an_unwritten_failover_and_back_leaves_no_rescue_of_markers() -> None:
+    site = founded()
+    for away, other in ((site.alpha, site.beta), (site.beta, site.alpha)):
+        site.rest()
+        away.lose_power()
+        site.rest()
+        other.order(Order.FORCE)
+        site.rest()
+        away.start()
+        site.rest()
+    assert states(site) == FOLLOWED
+    for machine in site.machines:
+        assert not any("zr-rescue" in name for name in machine.pools.pools["tank"].datasets)
+
+
+def test_names_that_could_not_be_set_aside_get_no_roles() -> None:
+    site = Site(("tank/" + "x" * 200,))
+    for machine in site.machines:
+        machine.start()
+    site.rest()
+    nodes(site)[0].give(Order.BEGIN, who="anna")
+    refusal = turn(site.alpha).refusal
+    assert refusal is not None
+    assert refusal.reason == "names-too-long"
+    assert nodes_alpha(site) is State.INIT

@@ -242,7 +242,7 @@ def test_an_empty_group_is_judged_by_its_lineage() -> None:
 
 def test_a_returning_primary_with_a_tail_diverges_and_one_without_follows() -> None:
     from zrepl_py.core.roles import decide
-    from zrepl_py.model.roles import Advance, SiteView
+    from zrepl_py.model.roles import Advance, Progress, SiteView
 
     for guids, state in (((1,), State.CATCHING_UP), ((1, 9), State.DIVERGED)):
         found = judge_group(word("a", OLD, *guids), word("b", NEW, 1, 2))
@@ -250,7 +250,10 @@ def test_a_returning_primary_with_a_tail_diverges_and_one_without_follows() -> N
         view = SiteView(
             State.UNKNOWN, recall(memory), claim=Claim.PRIMARY, verdict=found[0].verdict
         )
-        outcome = decide(view)
+        closes = decide(view)
+        assert isinstance(closes, Advance)
+        assert closes.to is State.FENCED
+        outcome = decide(replace(view, state=State.FENCED, progress=Progress.DONE))
         assert isinstance(outcome, Advance)
         assert outcome.to is state
 

@@ -62,7 +62,8 @@ def test_the_newest_tick_of_which_everything_is_here() -> None:
 
 def test_the_report_says_everything() -> None:
     text = "\n".join(render_report(report()))
-    for word in ("08:50:02Z", "35 seconds", "32 seconds ago", "interview.wav (700 bytes)",
+    for word in ("08:50:02Z", "at most 35 s, of which", "silent for 32 s)",
+                 "1 file that was", "interview.wav (700 bytes)",
                  "audio has later", "Everything that has a receipt is here"):  # fmt: skip
         assert word in text
 
@@ -75,6 +76,11 @@ def test_of_many_pending_files_some_are_named_and_all_are_counted() -> None:
         "  f0 (0 bytes)", "  f1 (1 bytes)", "  f2 (2 bytes)",
     ]  # fmt: skip
     assert "  and 4708 more" in lines
+
+
+def test_files_that_nobody_named_are_not_said_to_be_none() -> None:
+    found = report_loss(NAMES, TICKS, HAVE, {}, replace(LAST, pending=(), pending_count=0))
+    assert "Which files that concerns is not known here." in list(render_report(found))
 
 
 def test_never_heard_of_the_primary() -> None:

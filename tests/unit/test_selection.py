@@ -85,3 +85,10 @@ def test_an_exclude_can_part_two_policies() -> None:
     assert find_overlap(Selection(("tank/**",), ("tank/db/**",)), databases) is None
     assert find_overlap(Selection(("tank/**",), ("tank/db",)), databases) == "tank/db/x"
     assert find_overlap(Selection(("tank/**",), ("tank/db/*",)), databases) == "tank/db"
+
+
+def test_what_was_set_aside_is_selected_by_no_policy() -> None:
+    aside = ("tank/zr-rescue/1-ab-cd/a", "tank/zr-rescue-of/ab/1-ab-cd/a")
+    names = ("tank/a", *aside, "tank/zr-rescues")
+    found = select_datasets(Selection(("tank/**", "tank/zr-rescue/**")), names)
+    assert found.names == ("tank/a", "tank/zr-rescues")

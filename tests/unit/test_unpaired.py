@@ -12,7 +12,7 @@ def test_where_all_is_lost_the_last_seconds_are_not_named() -> None:
         "If this node died now, tank/audio would be lost whole: no other machine has a copy."
     )
     one = render_loss([made.lane("tank/a")], [made.group()], ["tank/audio"])
-    assert "what was written in the last 4 seconds would be lost" in one
+    assert "what was written to the others in the last 4 seconds would be lost" in one
     never = render_loss([], [made.group(tick_age_seconds=None)], ["tank/audio"])
     assert "no snapshot was taken of station/tank" in never
 

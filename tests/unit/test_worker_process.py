@@ -189,10 +189,11 @@ def test_an_unknown_user_ends_the_warden_at_once(tmp_path: Path) -> None:
 
 
 def test_specs_are_what_the_entry_understands() -> None:
-    kinds = ("zfs", "receive", "proof")
+    kinds = ("zfs", "receive", "proof", "host")
     sockets = PoolSockets(*(f"/run/zr/{kind}/tank.sock" for kind in kinds))
-    specs = worker_specs("tank", sockets, allow_uid=5)
-    assert [spec.user for spec in specs] == [None, "zr-recv", None]
+    specs = worker_specs("tank", sockets, allow_uid=5, config="zr.toml")
+    assert [spec.user for spec in specs] == [None, "zr-recv", None, None]
+    assert entry._parser().parse_args(specs[-1].argv[3:]).config == os.path.abspath("zr.toml")
     for spec in specs:
         options = entry._parser().parse_args(spec.argv[3:])
         assert (options.pool, options.socket) == ("tank", spec.socket)

@@ -63,7 +63,7 @@ def test_every_verb_says_the_same_through_the_socket(tmp_path: Path) -> None:
             "destroy_bookmarks": ({"tank/a#zr_1": 7},),
             "abort_receive": ("tank/a", BIG),
             "create_placeholder": ("tank/a",),
-            "set_user_properties": ("tank/a", {"zr:x": ""}),
+            "set_user_properties": (["tank/a", "tank/b"], {"zr:x": ""}),
         }.items():
             here, there = (getattr(port, verb)(*args) for port in ports)
             assert here == there

@@ -42,10 +42,16 @@ GOOD: dict[str, dict[str, Any]] = {
     "destroy_snapshots": {"snapshots": {"tank/a@zr_1": 7}},
     "destroy_bookmarks": {"bookmarks": {"tank/a#zr_1": 7}},
     "send": {"snapshot": "tank/a@s", "base": "tank/a#b", "raw": False, "resume": [1, 2]},
-    "receive": {"snapshot": "tank/a@s", "to_guid": 1, "from_guid": 0, "raw": True},
+    "receive": {
+        "snapshot": "tank/a@s",
+        "to_guid": 1,
+        "from_guid": 2,
+        "raw": True,
+        "origin": "tank/b@s",
+    },
     "abort_receive": {"dataset": "tank/a", "to_guid": 1},
     "create_placeholder": {"dataset": "tank/a"},
-    "set_user_properties": {"dataset": "tank/a", "values": {"zr:x": "", "zr:y": "1"}},
+    "set_user_properties": {"datasets": ["tank/a"], "values": {"zr:x": "", "zr:y": "1"}},
     "read_page": {
         "snapshot": "tank/a@s",
         "guid": 7,
@@ -71,8 +77,9 @@ GOOD: dict[str, dict[str, Any]] = {
     },
     "unmount_everywhere": {"datasets": ["tank/a"]},
     "apply_readonly": {"datasets": ["tank/a"], "readonly": True},
-    "write_marker": {"dataset": "tank/a", "text": "2/abc"},
-    "read_marker": {"dataset": "tank/a"},
+    "replay_logs": {"datasets": ["tank/a"]},
+    "write_markers": {"datasets": ["tank/a"], "text": "2/abc"},
+    "read_markers": {"datasets": ["tank/a"]},
     "observe_service": {"group": "radio", "service": "player"},
     "start_service": {"group": "radio", "service": "player"},
     "stop_service": {"group": "radio", "service": "player"},
@@ -80,6 +87,25 @@ GOOD: dict[str, dict[str, Any]] = {
     "add_address": {"group": "radio"},
     "announce_address": {"group": "radio"},
     "remove_address": {"group": "radio"},
+    "observe_tree": {"root": "tank/a"},
+    "observe_trees": {"roots": ["tank/a", "tank/zr-rescue"]},
+    "observe_histories": {"datasets": ["tank/a", "tank/b"]},
+    "observe_written": {"since": {"tank/a": 7}},
+    "snapshot_tree": {"root": "tank/a", "name": "zr-rescue_1"},
+    "rename": {"dataset": "tank/a", "guid": 7, "new": "tank/zr-rescue/x/a"},
+    "clone": {"snapshot": "tank/a@s", "guid": 7, "dataset": "tank/b"},
+    "promote": {"dataset": "tank/a", "guid": 7},
+    "copy_properties": {"source": "tank/a", "dataset": "tank/b", "guid": 7},
+    "restore_properties": {"datasets": {"tank/a": 7}},
+    "set_gate": {"datasets": {"tank/a": 7}, "values": {"canmount": "noauto", "readonly": "on"}},
+    "mount": {"datasets": {"tank/a": 7}},
+    "check_mountable": {"paths": {"tank/a": "/audio"}},
+    "unmount": {"dataset": "tank/a", "guid": 7},
+    "load_key": {"dataset": "tank/a", "guid": 7},
+    "observe_receive_right": {"parent": "tank/a"},
+    "allow_receive": {"parent": "tank/a"},
+    "forbid_receive": {"parent": "tank/a"},
+    "drop_rescue": {"dataset": "tank/zr-rescue/x/a", "guid": 7},
 }
 
 
@@ -172,6 +198,12 @@ def test_plain_values_that_are_checked() -> None:
     ):
         with pytest.raises(Refused):
             parse(ZFS, verb, {**GOOD[verb], **change})
+
+
+@pytest.mark.parametrize("key", ["mountpoint", "zr:lane", "sharenfs"])
+def test_of_properties_only_the_gate_is_set_from_outside(key: str) -> None:
+    with pytest.raises(Refused):
+        parse(HOST, "set_gate", {**GOOD["set_gate"], "values": {key: "on"}})
 
 
 @pytest.mark.parametrize(

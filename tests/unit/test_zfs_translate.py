@@ -65,11 +65,11 @@ def test_arguments_are_flat_and_bounded() -> None:
         render_snapshot_arguments({f"t/{n}": None for n in range(MAX_DATASETS + 1)}, "zr_2")
     with pytest.raises(Refused):
         render_snapshot_arguments({"t/" + "a" * 250: None}, "zr_2")
-    argv = render_property_arguments("t/a", {"zr:x": "-v", "zr:y": ""})
-    assert argv == ["t/a", "zr:x", "=-v", "zr:y", "-"]
+    argv = render_property_arguments(["t/a", "t/b"], {"zr:x": "-v", "zr:y": ""})
+    assert argv == ["2", "t/a", "t/b", "zr:x", "=-v", "zr:y", "-"]
     for name, value in (("quota", "1"), ("x:y", "1"), ("zr:x", "a\nb"), ("zr:x", "a" * 9000)):
         with pytest.raises(ZrError):
-            render_property_arguments("t/a", {name: value})
+            render_property_arguments(["t/a"], {name: value})
 
 
 def test_snapshot_answers() -> None:

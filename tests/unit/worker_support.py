@@ -132,7 +132,16 @@ class SmallZfs:
         except BrokenPipeError:
             raise Passing("stream-cut", "The reader went away.") from None
 
-    def receive(self, snapshot: str, *, fd: int, to_guid: int, from_guid: int, raw: bool) -> None:
+    def receive(
+        self,
+        snapshot: str,
+        *,
+        fd: int,
+        to_guid: int,
+        from_guid: int,
+        raw: bool,
+        origin: str | None = None,
+    ) -> None:
         self._note("receive", snapshot, to_guid, from_guid, raw)
         try:
             if snapshot == "tank/refuse@s":
@@ -151,8 +160,8 @@ class SmallZfs:
     def create_placeholder(self, dataset: str) -> None:
         self._note("create_placeholder", dataset)
 
-    def set_user_properties(self, dataset: str, values: Mapping[str, str]) -> None:
-        self._note("set_user_properties", dataset, dict(values))
+    def set_user_properties(self, datasets: Sequence[str], values: Mapping[str, str]) -> None:
+        self._note("set_user_properties", list(datasets), dict(values))
 
 
 class RunningWorker:

@@ -2,7 +2,8 @@
 
 `{"format": 1, "verb": "status", "args": {}}` is answered by `{"ok": …}` or by
 `{"failure": {kind, reason, message, remedy}}`. Who may connect is decided by the socket's mode
-(0660, group zr); nothing that can be asked here destroys anything.
+(0660, group zr); nothing that can be asked here destroys anything but a rescue, which only a person
+drops.
 """
 
 import json
@@ -12,6 +13,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -49,11 +51,16 @@ class ControlServer:
             ) from None
         self._socket.listen(16)
         self._path, self._verbs, self._heard = path, dict(verbs), heard
-        threading.Thread(target=self._accept, name="zr-control", daemon=True).start()
+        self._accepting = threading.Thread(target=self._accept, name="zr-control", daemon=True)
+        self._accepting.start()
 
     def close(self) -> None:
         """No further calls."""
         self._path.unlink(missing_ok=True)
+        # The thread must be gone before the descriptor is: its number may be the next server's.
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._accepting.join()
         self._socket.close()
 
     def _accept(self) -> None:
@@ -61,7 +68,7 @@ class ControlServer:
             try:
                 caller, _ = self._socket.accept()
             except OSError:
-                return  # closed
+                return  # shut down
             threading.Thread(target=self._serve, args=(caller,), daemon=True).start()
 
     def _serve(self, caller: socket.socket) -> None:

@@ -10,14 +10,18 @@ from typing import Any, TypeVar
 from zrepl_py.adapters.clock import MachineClock
 from zrepl_py.adapters.control import CONTROL_SOCKET, call
 from zrepl_py.adapters.doctor import datasets, files, system, zpool
+from zrepl_py.adapters.host.prepare import SERVICE_USER, units_of
 from zrepl_py.adapters.host.scratchowner import observe_scratch
 from zrepl_py.adapters.state import load_state
+from zrepl_py.adapters.zfs.rights import RECEIVE_USER
+from zrepl_py.cli.audit_roles import find_served, look_at_roles
 from zrepl_py.config.node import load_node_config
 from zrepl_py.config.policies import load_policies
 from zrepl_py.core.audit import datasets as of_datasets
 from zrepl_py.core.audit import identity, leftovers, pools, releases, service
 from zrepl_py.core.audit import system as of_system
 from zrepl_py.core.audit.finding import Finding, Findings, judge_unseen
+from zrepl_py.core.audit.roles import judge_progress
 from zrepl_py.core.audit.seen import Placed
 from zrepl_py.core.selection import is_selected
 from zrepl_py.errors import Passing, ZrError
@@ -29,7 +33,6 @@ from zrepl_py.wiring import STATE_FILE
 
 T = TypeVar("T")
 ANSWER_SECONDS = 10.0
-DAEMON_USER, RECEIVE_USER = "zr", "zr-recv"
 
 
 @dataclass
@@ -84,6 +87,7 @@ class Audit:
         if self.status is not None:
             self.findings += service.judge_status(self.status)
             self.findings += service.judge_sources(self.status, self.policies, node.name)
+            self.findings += judge_progress(self._roles)
 
     def _look_at_machine(self, encrypted: bool) -> None:
         daemon = str(self.status["version"]) if self.status else None
@@ -96,6 +100,11 @@ class Audit:
         self.findings += of_system.judge_units(seen, answers=self.status is not None)
         self.findings += of_system.judge_byte_path(system.observe_machine())
 
+    @property
+    def _roles(self) -> list[dict[str, Any]]:
+        """The daemon's word of them; empty where it is silent, which is said elsewhere."""
+        return list(self.status.get("roles", ())) if self.status else []
+
     def _newest_at(self) -> float | None:
         lanes = self.status["lanes"] if self.status else []
         ticks = [tick for lane in lanes if (tick := parse_tick(lane["newest"] or ""))]
@@ -104,11 +113,7 @@ class Audit:
     def _units(self) -> list[str]:
         if self.node is None:
             return []
-        units = ["zr.service", *(f"zr-zfs@{pool}.service" for pool in self.node.pools)]
-        if self.node.replica_parent:
-            units.append(f"zr-receive@{self.node.replica_parent.split('/')[0]}.service")
-        units += (f"zr-proof@{pool}.service" for pool in self.node.pools)
-        return units
+        return units_of(self.node)
 
     def _look_at_pools(self) -> list[Placed]:
         """The datasets of all pools that could be seen."""
@@ -155,10 +160,10 @@ class Audit:
         self.findings += identity.judge_certificate(own, uuid, now)
         pins = {n: files.observe_certificate(p.certificate) for n, p in node.peers.items()}
         self.findings += identity.judge_pins(pins, own, now)
-        users = [DAEMON_USER, *([RECEIVE_USER] if node.replica_parent else [])]
+        users = [SERVICE_USER, *([RECEIVE_USER] if node.receiving_pools else [])]
         missing = system.observe_missing_users(users)
         self.findings += identity.judge_users(missing)
-        self.findings += list(self._judge_files(node, DAEMON_USER not in missing))
+        self.findings += list(self._judge_files(node, SERVICE_USER not in missing))
 
     def _judge_files(self, node: NodeConfig, user_exists: bool) -> Iterator[Finding]:
         key = self._try(node.key, lambda: files.observe_file(node.key))
@@ -167,7 +172,7 @@ class Audit:
         state = self._try(node.state_dir, lambda: files.observe_file(node.state_dir))
         for file in (key, state):
             if file is not None and user_exists:
-                yield from identity.judge_owner(file, DAEMON_USER)
+                yield from identity.judge_owner(file, SERVICE_USER)
         written = self._try(
             "the configuration's files",
             lambda: files.observe_configuration(self.config, node.policy_dir),
@@ -183,7 +188,9 @@ class Audit:
         below = [p for p in placed if parent and (p.name + "/").startswith(parent + "/")]
         if parent and any(p.name == parent.split("/")[0] for p in placed):
             empty = frozenset(p.name for p in below if p.get(PLACEHOLDER_PROPERTY) == "on")
-            self.findings += of_datasets.judge_replicas(parent, below, empty)
+            served = find_served(node, self.policies, below, self._roles)
+            kept = [p for p in below if p.name not in served]
+            self.findings += of_datasets.judge_replicas(parent, kept, empty)
         if below and parent:
             version = releases.parse_version(system.observe_versions(None).kernel)
             allowed = self._try("the rights", lambda: datasets.observe_allowed(parent))
@@ -200,6 +207,7 @@ class Audit:
             seen = self._try(f"the snapshots of {pool}", lambda p=pool: datasets.observe_foreign(p))  # type: ignore[misc]
             foreign |= {d: names for d, names in (seen or {}).items() if d in concerned}
         self.findings += of_datasets.judge_foreign(foreign, replicas=replicas)
+        self.findings += look_at_roles(node, self.policies, placed, self._roles)
 
     def _selects(self, node: NodeConfig, name: str) -> bool:
         return any(p.source == node.name and is_selected(p.selection, name) for p in self.policies)

@@ -13,7 +13,7 @@ from zrepl_py.cli.words import render_moment, render_span
 
 Facts = Mapping[str, Any]
 LISTED = 3
-REACH = "Is it on, does `zr status` answer there, and does it answer a ping from here?"
+REACH = "Is it on, and does it answer a ping from here? `zr doctor` says what to do."
 
 
 def render_causes(

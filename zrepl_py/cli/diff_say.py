@@ -18,7 +18,7 @@ from zrepl_py.core.times import render_instant
 from zrepl_py.core.treediff import Change, Difference
 
 SHOWN = 1000
-_MARKS = {Change.ADDED: "+", Change.REMOVED: "-", Change.MODIFIED: "M", Change.RENAMED: "R"}
+MARKS = {Change.ADDED: "+", Change.REMOVED: "-", Change.MODIFIED: "M", Change.RENAMED: "R"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ def render_tree(compare: Compare, done: Compared, *, everything: bool) -> Iterat
     """A line for each entry that is not as it was."""
     shown = done.differences if everything else done.differences[:SHOWN]
     for one in shown:
-        yield f"{_MARKS[one.change]}  {_render_entry(one)}"
+        yield f"{MARKS[one.change]}  {_render_entry(one)}"
     if len(done.differences) > len(shown):
         yield f"… {len(done.differences) - len(shown):,} more; --all shows them."
     yield (

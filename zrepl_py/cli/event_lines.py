@@ -130,5 +130,6 @@ def _render_fields(word: str, event: Fields) -> str:
     try:
         return SENTENCES[Event(word)](event)
     except (ValueError, KeyError, TypeError):  # another version's event
-        fields = {k: v for k, v in event.items() if k not in ("at", "event")}
+        told = event.items()
+        fields = {k: v for k, v in told if k not in ("at", "event") and v is not None}
         return "  ".join(f"{key}={value}" for key, value in fields.items())

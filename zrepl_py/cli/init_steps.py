@@ -18,7 +18,6 @@ from zrepl_py.adapters.host.prepare import (
     plan_run_directory,
     plan_units,
     plan_users,
-    units_of,
 )
 from zrepl_py.adapters.host.steps import Step, run_command
 from zrepl_py.adapters.peer.certificates import Identity, ensure_identity, parse_pin
@@ -79,7 +78,7 @@ def plan_setup(
         setup.policy = policy_path(node) if steps else None
         setup.add(steps, notes)
     if start:
-        setup.add(*plan_units(units_of(node.pools, node.replica_parent)))
+        setup.add(*plan_units(node))
     return setup
 
 

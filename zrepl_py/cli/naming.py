@@ -1,4 +1,4 @@
-"""Names that a shell may complete: policies and datasets, as far as they are found cheaply.
+"""Names that a shell may complete: policies, groups, datasets, as far as they are found cheaply.
 
 Whatever goes wrong here, nothing is completed, and nothing is said: a person is typing.
 """
@@ -24,6 +24,16 @@ def complete_policies(context: click.Context, _: click.Parameter, begun: str) ->
     return sorted(p.name for p in policies if p.name.startswith(begun))
 
 
+def complete_groups(context: click.Context, _: click.Parameter, begun: str) -> list[str]:
+    """Names of this node's groups with roles that begin so."""
+    config = str(context.params.get("config") or CONFIG)
+    try:
+        groups = load_node_config(config).roles
+    except ZrError:
+        return []
+    return sorted(name for name in groups if name.startswith(begun))
+
+
 def complete_datasets(_: click.Context, __: click.Parameter, begun: str) -> list[str]:
     """Names of file systems and volumes that begin so."""
     try:
@@ -35,3 +45,10 @@ def complete_datasets(_: click.Context, __: click.Parameter, begun: str) -> list
 
 policy_argument = click.argument("policy", required=False, shell_complete=complete_policies)
 dataset_argument = click.argument("dataset", shell_complete=complete_datasets)
+group_argument = click.argument("group", required=False, shell_complete=complete_groups)
+group_option = click.option(
+    "--group",
+    metavar="GROUP",
+    help="Which group, where this node has several with roles.",
+    shell_complete=complete_groups,
+)

@@ -4,7 +4,7 @@ The daemon performs plans by itself; a person looks, tries a policy before it co
 what the daemon asks about (core/caution.py).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import click
@@ -22,12 +22,22 @@ from zrepl_py.cli.retention_find import (
     judge_look,
     look,
 )
-from zrepl_py.cli.retention_say import describe_look, render_difference, render_timeline
+from zrepl_py.cli.retention_say import (
+    DESTROYED,
+    GONE,
+    STAYS,
+    Outcome,
+    describe_look,
+    describe_outcomes,
+    render_difference,
+    render_outcomes,
+    render_timeline,
+)
 from zrepl_py.cli.words import count, render_json
 from zrepl_py.config.node import load_node_config
 from zrepl_py.config.policies import load_policies, load_policy
 from zrepl_py.engine.commands import run
-from zrepl_py.engine.prune import Doom, Pruned, prune
+from zrepl_py.engine.prune import Doom, prune
 from zrepl_py.errors import Refused
 from zrepl_py.model.config import NodeConfig
 from zrepl_py.model.history import History, Snapshot
@@ -35,6 +45,7 @@ from zrepl_py.model.names import check_dataset_name, join_snapshot
 
 AGO = 500
 """So many snapshots may have come since the plan was shown."""
+CHANGED = "no longer in the plan"
 
 
 @click.group()
@@ -114,14 +125,12 @@ def apply(config: str, as_json: bool, dry_run: bool, digest: str | None, dataset
         question = f"Destroy these {count(len(doomed), 'snapshot')} of {meant.name}?"
         if not click.confirm(question, default=False):
             raise Refused("not-confirmed", "Nothing was destroyed.")
-    fresh = _look(node, meant, find_readers(node))
-    told = perform_removal(meant, fresh, doomed).told(render_spared(fresh, doomed))
+    outcomes = perform_removal(doomed, lambda: _look(node, meant, find_readers(node)))
     if as_json:
-        click.echo(render_json({"format": 1, "dataset": meant.name, **told}))
+        click.echo(render_json(describe_outcomes(meant.name, outcomes)))
         return
-    click.echo(f"{meant.name}: {count(told['destroyed'], 'snapshot')} destroyed.")
-    for left in told["left"]:
-        click.echo(f"  left: {left}")
+    for line in render_outcomes(meant.name, outcomes):
+        click.echo(line)
 
 
 def choose_doomed(seen: Looked, digest: str | None) -> tuple[Snapshot, ...]:
@@ -146,21 +155,32 @@ def choose_doomed(seen: Looked, digest: str | None) -> tuple[Snapshot, ...]:
     )
 
 
-def render_spared(fresh: Looked, doomed: tuple[Snapshot, ...]) -> list[str]:
-    """What of the plan stays after all, and who needs it; what is gone is not named."""
-    return [
-        f"{join_snapshot(fresh.meant.name, s.name)}: {'; '.join(fresh.pins[s.guid])}"
-        for s in doomed
-        if s.guid in fresh.pins
-    ]
-
-
-def perform_removal(meant: Meant, fresh: Looked, doomed: tuple[Snapshot, ...]) -> Pruned:
-    """Destroy what is still doomed in a fresh look. Errors: those of ZFS."""
+def perform_removal(
+    doomed: tuple[Snapshot, ...], look_again: Callable[[], Looked]
+) -> list[Outcome]:
+    """Destroy what is still doomed in a fresh look, and say what became of each. What ZFS refuses
+    is looked at once more, for ZFS does not say whose hold or clone it is. Errors: those of ZFS."""
+    fresh = look_again()
     still = {s.guid for s in _going(fresh)}
     going = tuple(s for s in doomed if s.guid in still)
     doom = Doom(going, fresh.history, frozenset(fresh.pins))
-    return run(prune({meant.name: doom}), {"ZfsPort": CommandZfs()})
+    name = fresh.meant.name
+    pruned = run(prune({name: doom}), {"ZfsPort": CommandZfs()})
+    refused = {o.name: o.cause for o in pruned.outcomes if not o.destroyed}
+    gone = {o.name for o in pruned.outcomes if o.destroyed}
+    after = look_again() if refused else fresh
+    verdicts = {v.snapshot.guid: v for v in after.verdicts}
+    outcomes = []
+    for snapshot in doomed:
+        whole, verdict = join_snapshot(name, snapshot.name), verdicts.get(snapshot.guid)
+        if whole in gone:
+            outcomes.append(Outcome(whole, DESTROYED))
+        elif verdict is None:
+            outcomes.append(Outcome(whole, GONE))
+        else:
+            why = "; ".join(verdict.reasons) if verdict.keep else refused.get(whole, CHANGED)
+            outcomes.append(Outcome(whole, STAYS, why))
+    return outcomes
 
 
 def _going(seen: Looked) -> tuple[Snapshot, ...]:

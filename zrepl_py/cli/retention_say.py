@@ -1,6 +1,6 @@
 """What stays and why, what goes and why: as a timeline for people, as JSON for scripts. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -13,6 +13,7 @@ from zrepl_py.model.history import Snapshot
 from zrepl_py.model.names import parse_tick
 
 STAYS, GOES, ASKED, FOREIGN = "stays", "goes", "asked", "foreign"
+DESTROYED, GONE = "destroyed", "gone"
 NOT_OURS = ("not made by zr: never touched",)
 WORDS = {STAYS: "stays", GOES: "GOES", ASKED: "WOULD GO", FOREIGN: "stays"}
 
@@ -25,6 +26,18 @@ class Fate:
     fate: str
     """`stays`, `goes`, `asked` (goes when a person allows it), `foreign`."""
     reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one snapshot that a plan let go."""
+
+    name: str
+    """Its whole name."""
+    fate: str
+    """`destroyed`; `gone`: somebody else had destroyed it before; `stays`."""
+    cause: str = ""
+    """Why it stays: the hold's tag, the clone's name, who reads it."""
 
 
 def fates_of(looked: Looked) -> list[Fate]:
@@ -94,6 +107,30 @@ def describe_look(looked: Looked) -> dict[str, Any]:
                 "reasons": list(f.reasons),
             }
             for f in fates
+        ],
+    }
+
+
+def render_outcomes(dataset: str, outcomes: Sequence[Outcome]) -> Iterator[str]:
+    """How many went; then a line for each one that stays against the plan."""
+    gone = sum(o.fate == GONE for o in outcomes)
+    also = f", {count(gone, 'snapshot')} had gone before" if gone else ""
+    went = sum(o.fate == DESTROYED for o in outcomes)
+    yield f"{dataset}: {count(went, 'snapshot')} destroyed{also}."
+    for outcome in outcomes:
+        if outcome.fate == STAYS:
+            yield f"  left: {outcome.name}: {outcome.cause}"
+
+
+def describe_outcomes(dataset: str, outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """The same as JSON, with each snapshot of the plan."""
+    return {
+        "format": 1,
+        "dataset": dataset,
+        "destroyed": sum(o.fate == DESTROYED for o in outcomes),
+        "left": [f"{o.name}: {o.cause}" for o in outcomes if o.fate == STAYS],
+        "snapshots": [
+            {"name": o.name.partition("@")[2], "fate": o.fate, "cause": o.cause} for o in outcomes
         ],
     }
 

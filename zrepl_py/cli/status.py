@@ -2,7 +2,7 @@
 
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -10,8 +10,15 @@ import click
 
 from zrepl_py.adapters.clock import MachineClock
 from zrepl_py.cli.asking import ask_daemon
-from zrepl_py.cli.causes import render_at, render_causes, render_refused, render_rooms
+from zrepl_py.cli.causes import (
+    find_silent,
+    render_at,
+    render_causes,
+    render_refused,
+    render_rooms,
+)
 from zrepl_py.cli.options import config_option, json_option
+from zrepl_py.cli.role_say import render_roles
 from zrepl_py.cli.words import (
     count,
     find_zone,
@@ -25,6 +32,10 @@ from zrepl_py.errors import ZrError
 
 REDRAW_SECONDS = 1.0
 HOME, CLEAR_LINE, CLEAR_BELOW = "\033[H", "\033[K", "\033[J"
+UNPROVEN = (
+    "All these copies are unproven: none was restored and compared yet. No hurry: `zr verify` or "
+    "`zr drill` does it, on the node that sends them."
+)
 WORDS_OF_SOURCES = {"answers": "heard", "unknown": "not heard yet"}
 WORDS = {"in-sync": "in sync", "no-copy": "no copy yet", "unknown": "not asked yet"}
 
@@ -89,7 +100,8 @@ def render_status(facts: dict[str, Any]) -> str:
     """The answer of the daemon (docs/reference/status.md) → what people read."""
     groups, lanes = facts["groups"], facts["lanes"]
     zone = find_zone({group["timezone"] for group in groups})
-    parts = [facts["sentence"]]
+    parts = [facts["sentence"], *render_roles(facts.get("roles", ()))]
+    silent = {target["target"] for target in find_silent(facts)}
     # A column of nothing but "unproven" says less than one line does.
     proven = any(copy["proof"] for copy in (*lanes, *facts["replicas"]))
     rows = [
@@ -97,7 +109,7 @@ def render_status(facts: dict[str, Any]) -> str:
             lane["dataset"],
             render_taken(lane["newest"], zone),
             lane["target"],
-            render_lane(lane),
+            "not known" if _is_lost_sight_of(lane, silent) else render_lane(lane),
             render_proof(lane["proof"]),
         )
         for lane in lanes
@@ -108,10 +120,12 @@ def render_status(facts: dict[str, Any]) -> str:
     if rows:
         header = ("DATASET", f"LAST SNAPSHOT ({zone.key})", "TARGET", "THERE", "LAST PROOF")
         parts.append(_render_proofs(header, rows, proven=proven))
-    parts += _render_sources(facts.get("sources", ()), zone)
+    # What this node serves itself now is no copy of the other one's.
+    sources = [known for known in facts.get("sources", ()) if not known.get("served")]
+    parts += _render_sources(sources, zone)
     parts += _render_replicas(facts["replicas"], zone, proven=proven)
     if not proven and (lanes or facts["replicas"]):
-        parts.append("All these copies are unproven: none was restored and compared yet.")
+        parts.append(UNPROVEN)
     for target in facts.get("unpaired", ()):
         parts.append(f"This node was never paired with {target}, so nothing goes there: zr pair")
     for group in groups:
@@ -129,6 +143,11 @@ def render_status(facts: dict[str, Any]) -> str:
     parts += render_causes(facts, zone)
     parts += render_refused(facts["replicas"])
     return "\n\n".join(parts)
+
+
+def _is_lost_sight_of(lane: dict[str, Any], silent: Collection[str]) -> bool:
+    """It was asked, or is, and there is no answer."""
+    return lane["state"] == "unknown" and not lane["sent_bytes"] and lane["target"] in silent
 
 
 def _render_unsent(name: str, facts: dict[str, Any]) -> tuple[str, str]:
@@ -189,7 +208,8 @@ def _render_question(question: dict[str, Any]) -> str:
 def render_lane(lane: dict[str, Any]) -> str:
     """How far the target is, in a few words."""
     if lane["state"] in ("no-copy", "unknown") and lane["sent_bytes"]:
-        return f"no copy yet, {render_size(lane['sent_bytes'])} sent"
+        known = "no copy yet" if lane["state"] == "no-copy" else "not known yet"
+        return f"{known}, {render_size(lane['sent_bytes'])} sent"
     if lane["state"] == "behind":
         lag = lane["lag_seconds"]
         return "behind" if lag is None else f"{render_span(lag)} behind"

@@ -94,11 +94,11 @@ def find_awaited(
     history: History,
     policy: Policy,
     peers: Mapping[str, str],
-    committed: Mapping[str, int] | None = None,
+    arrived: Mapping[str, int] | None = None,
 ) -> tuple[Awaited, ...]:
     """The targets of the policy that have an older version of this dataset, or its newest.
 
-    `peers`: first 8 hex digits of a node's uuid → its name. `committed`: target → guid of the
+    `peers`: first 8 hex digits of a node's uuid → its name. `arrived`: target → guid of the
     newest that it said it has, which counts before the cursor. A cursor of a node that is not known
     counts where a target of the policy is not known either: unknown is unsafe. A target without any
     common version is none of them: the source's own rules decide what its first copy begins with.
@@ -115,7 +115,7 @@ def find_awaited(
         elif name not in policy.targets:
             continue
         bases[str(name)] = max(bookmark.createtxg, bases.get(str(name), 0))
-    for name, guid in (committed or {}).items():
+    for name, guid in (arrived or {}).items():
         base = history.snapshot(guid)
         if base is not None and name in policy.targets:
             bases[name] = base.createtxg

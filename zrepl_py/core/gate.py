@@ -5,11 +5,11 @@ The gate is `canmount` and `readonly`: closed (noauto, on) where a role is not p
 - A mount point that came from another node never covers a part of this system.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
-from zrepl_py.errors import Bug, Refused, Standing
+from zrepl_py.errors import Bug, Passing, Refused, Standing
 from zrepl_py.model.observation import Kind
-from zrepl_py.model.properties import CARRIED, ORIGINAL_PREFIX
+from zrepl_py.model.properties import CARRIED, CLONED_PROPERTY, ORIGINAL_PREFIX
 from zrepl_py.model.tree import GATE_PROPERTIES, READ_ONLY_PROPERTIES, TreeDataset
 
 CLOSED = {"canmount": "noauto", "readonly": "on"}
@@ -47,7 +47,7 @@ def check_gate(kind: Kind, values: Mapping[str, str]) -> dict[str, str]:
 
 def plan_copied(local: Mapping[str, str]) -> dict[str, str]:
     """What of one dataset's local properties another gets."""
-    kept = GATE_PROPERTIES.keys() | READ_ONLY_PROPERTIES
+    kept = GATE_PROPERTIES.keys() | READ_ONLY_PROPERTIES | {CLONED_PROPERTY}
     return {n: v for n, v in local.items() if n not in kept}
 
 
@@ -59,6 +59,28 @@ def plan_restored(local: Mapping[str, str]) -> dict[str, str]:
     if "mountpoint" in wanted:
         check_mountpoint(wanted["mountpoint"])
     return wanted
+
+
+def only_holds(dataset: TreeDataset) -> bool:
+    """Its original is never mounted: it only holds others."""
+    return dataset.local.get(f"{ORIGINAL_PREFIX}canmount", dataset.canmount) == "off"
+
+
+def plan_mountpoints(datasets: Iterable[TreeDataset]) -> dict[str, str]:
+    """File systems that are not mounted → where they will be, once they have what plan_restored
+    says. Errors: Refused(bad-mountpoint)."""
+    paths: dict[str, str] = {}
+    found: dict[str, str] = {}
+    for dataset in sorted(datasets, key=lambda one: one.name):  # parents come first
+        if dataset.kind is not Kind.FILESYSTEM:
+            continue
+        own = plan_restored(dataset.local).get("mountpoint", dataset.local.get("mountpoint"))
+        above = paths.get(dataset.name.rpartition("/")[0], "")
+        inherited = f"{above.rstrip('/')}/{dataset.short}" if above.startswith("/") else None
+        path = paths[dataset.name] = own or inherited or dataset.mountpoint
+        if path.startswith("/") and not dataset.mounted and not only_holds(dataset):
+            found[dataset.name] = path
+    return found
 
 
 def check_mountpoint(path: str) -> None:
@@ -99,6 +121,52 @@ def missing(dataset: str) -> Standing:
     """There is nothing under a name."""
     return Standing(
         "dataset-missing", f"There is no dataset {dataset}.", "Check its name, or create it."
+    )
+
+
+def mountpoint_in_use(dataset: str, path: str, name: str) -> Standing:
+    """A mount would hide files: ZFS does it without a word. `name`: of one of them."""
+    return Standing(
+        "mountpoint-in-use",
+        f"{path}, where {dataset} is to be mounted, contains {name!r}.",
+        "Move what is there out of the way; something wrote there while it was not mounted.",
+    )
+
+
+def mountpoint_unreadable(dataset: str, path: str, why: str) -> Standing:
+    """Whether a mount would hide files is not known."""
+    return Standing(
+        "mountpoint-unreadable",
+        f"{path}, where {dataset} is to be mounted, cannot be looked at: {why}.",
+        "Look at it as root; a network's file system that does not answer has to go from there.",
+    )
+
+
+def mountpoint_unknown(dataset: str) -> Standing:
+    """It is to be mounted, and was told no place."""
+    return Standing(
+        "mountpoint-unknown",
+        f"Where {dataset} is to be mounted is not known: its original has its mount point from a "
+        "dataset that is not in the group.",
+        f"Say it on this node: zfs set mountpoint=/… {dataset}",
+    )
+
+
+def not_a_rescue(dataset: str) -> Refused:
+    """It was to be dropped, and is no part of a rescue."""
+    return Refused(
+        "not-a-rescue",
+        f"{dataset} is no part of a rescue, or another dataset by now. It was left alone.",
+        "`zr rescue list` names the rescues.",
+    )
+
+
+def rescue_busy(dataset: str, why: str) -> Passing:
+    """It was to be dropped, and something stands on it."""
+    return Passing(
+        "busy",
+        f"{dataset} could not be dropped ({why}): something holds it, mounts it, or stands on it.",
+        f"`zfs holds -r {dataset}` and `zfs list -t all -o name,clones` show what; then again.",
     )
 
 

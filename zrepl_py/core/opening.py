@@ -107,17 +107,17 @@ FOLLOWING: Steps = ((GateStep.ALLOW_RECEIVE, "receive_allowed"),)
 
 def plan_gate(state: State, sight: GateSight) -> GateStep | None:
     """The next step in this state, or None where nothing is missing."""
-    return _first_missing(wanted_steps(state), sight)
+    return find_missing(wanted_steps(state), sight)
 
 
 def is_taken(sight: GateSight) -> bool:
     """Whether a group was taken over: open and marked; services may still be starting."""
-    return _first_missing(TAKING, sight) is None
+    return find_missing(TAKING, sight) is None
 
 
 def is_closed(sight: GateSight) -> bool:
     """Whether it is proven that nothing can write."""
-    return _first_missing(CLOSING, sight) is None
+    return find_missing(CLOSING, sight) is None
 
 
 def wanted_steps(state: State) -> Steps:
@@ -132,5 +132,6 @@ def wanted_steps(state: State) -> Steps:
     return (*CLOSING, *FOLLOWING) if rights.accepts else CLOSING
 
 
-def _first_missing(steps: Steps, sight: GateSight) -> GateStep | None:
+def find_missing(steps: Steps, sight: GateSight) -> GateStep | None:
+    """The first of `steps` whose sight is not there."""
     return next((step for step, seen in steps if getattr(sight, seen) is not True), None)

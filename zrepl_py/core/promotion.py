@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from math import ceil
 
 from zrepl_py.core.siteview import find_whole_tick
+from zrepl_py.core.wording import count, render_size, render_span
 from zrepl_py.errors import Standing
 from zrepl_py.model.history import EMPTY, History
 from zrepl_py.model.names import TickName, parse_epoch, parse_tick
@@ -147,6 +148,11 @@ STATEMENT_REFUSALS = {
             "It is kept as a rescue on {here}, and is not served until a person copies it.",
         ),
         Refusal(
+            "names-too-long",
+            "A member of {group} has so long a name on {here} that it could not be set aside.",
+            "Rename it: below POOL/zr-rescue/LABEL it must leave room for a snapshot's name.",
+        ),
+        Refusal(
             "nothing-whole",
             "{here} has no tick of {group} as a whole.",
             "Start {peer}, and let the first copy finish.",
@@ -154,6 +160,14 @@ STATEMENT_REFUSALS = {
         ),
     )
 }
+
+
+NOT_FOUNDER = Refusal(
+    "wrong-node",
+    "{peer} has the data of {group}, and {here} keeps the copy: it cannot be the first primary.",
+    "Type it on {peer}. To let {here} serve, after that: `zr switchover`.",
+)
+"""To Order.BEGIN: it would give the copy the group's first epoch, and close the original."""
 
 
 def judge_statement(said: Statement, report: LossReport) -> Refusal | None:
@@ -220,20 +234,24 @@ def render_report(report: LossReport, most: int = 20) -> Iterable[str]:
     if report.tick is None:
         yield f"{report.here} has no tick of {report.group} as a whole: it cannot be promoted."
         return
-    lasted = "" if report.bound_seconds is None else f" (at most {report.bound_seconds} seconds)"
-    yield f"Lost would be what was written on {report.peer} after {report.since}{lasted}."
-    if report.silent_seconds is None:
-        yield f"{report.peer} has said nothing since this node was started."
-    else:
-        yield f"{report.peer} was heard last {report.silent_seconds} seconds ago."
+    bound, silent, peer = report.bound_seconds, report.silent_seconds, report.peer
+    lasted = "" if bound is None else f"at most {render_span(bound)}"
+    if lasted and silent is not None:
+        lasted += f", of which {peer} has been silent for {render_span(silent)}"
+    within = f" ({lasted})" if lasted else ""
+    yield f"Lost would be what was written on {peer} after {report.since}{within}."
+    if silent is None:
+        yield f"{peer} has said nothing since this node was started."
     if report.pending_count:
-        yield f"It had {report.pending_count} files that were not here yet:"
+        were = "was" if report.pending_count == 1 else "were"
+        yield f"It had {count(report.pending_count, 'file')} that {were} not here yet:"
         for pending in report.pending[:most]:
-            yield f"  {pending.path} ({pending.size_bytes} bytes)"
+            yield f"  {pending.path} ({render_size(pending.size_bytes)})"
         if report.pending_count > min(most, len(report.pending)):
             yield f"  and {report.pending_count - min(most, len(report.pending))} more"
+        yield "Files that were open then are not named."
     else:
-        yield "It had named no file that was not here yet; open files are never named."
+        yield "Which files that concerns is not known here."
     for member in report.ahead:
         yield f"{member} has later snapshots than the others; they are kept as a rescue."
     if report.uncovered:

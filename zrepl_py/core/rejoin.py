@@ -61,6 +61,13 @@ def plan_rejoin(view: RescueView) -> Step | Blocked | Settled:
     return TakeSnapshot(find_roots(view)[0], _snapshot_name(view, view.fresh))
 
 
+def list_together(view: RescueView, first: Step) -> tuple[Step, ...]:
+    """`first`, which plan_rejoin gave, and those of its kind that are due as well: each is about a
+    dataset of its own, and none waits for another one (parents come first)."""
+    further = (s for label in find_labels(view)[-1:] for s in _steps(view, label))
+    return tuple(dict.fromkeys((first, *(s for s in further if type(s) is type(first)))))
+
+
 def plan_shipping(view: RescueView, shipped: frozenset[int]) -> tuple[Shipment, ...]:
     """Which rescues the new primary has not got, `shipped` being guids of snapshots that it has.
     Each goes as an increment on the common snapshot, so it costs the tail alone."""

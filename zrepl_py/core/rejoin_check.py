@@ -4,16 +4,26 @@ Asked once, before the first step; a rescue that has begun is always finished. W
 with real ZFS is not done by itself.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from zrepl_py.errors import Refused
-from zrepl_py.model.names import check_room
+from zrepl_py.model.names import Epoch, check_room
 from zrepl_py.model.rescue import Blocked, RescueView, render_label, rescue_place
+
+_LATE = Epoch(99_999, "ffffffff")
+"""Longer than any that comes in years."""
 
 
 def check_start(view: RescueView) -> Blocked | None:
     """The first thing that is in the way, or None."""
     return next(_obstacles(view), None)
+
+
+def check_names(places: Iterable[str]) -> Blocked | None:
+    """Before a group has roles: of these datasets of one node, the first whose name would be too
+    long below POOL/zr-rescue/LABEL, should the way back be needed."""
+    label = render_label(_LATE, "ffffffff")
+    return next((long for name in sorted(places) if (long := _too_long(name, label))), None)
 
 
 def _obstacles(view: RescueView) -> Iterator[Blocked]:

@@ -46,12 +46,18 @@ BROKEN: tuple[Row, ...] = (
 BELIEF: tuple[Row, ...] = (
     move(
         "handed-over", (State.UNKNOWN, State.DRAINING), State.DEMOTED,
-        "This node gave its epoch away, durably: there is no way back but forward.",
+        "This node gave its epoch away, durably: it only goes forward from here, as it should.",
         record=Record.HANDED_OVER,
     ),
     move(
         "overtaken", (*WRITING, State.SPLIT), State.FENCED,
         "The other node has a higher epoch: services stop, and nothing is written any more.",
+        verdict=OVERTAKEN,
+    ),
+    move(
+        "overtaken-after-start", State.UNKNOWN, State.FENCED,
+        "This node may have been the primary, and the other one has a higher epoch: what a daemon "
+        "before this one has left open is closed first.",
         verdict=OVERTAKEN,
     ),
     stay(
@@ -73,7 +79,7 @@ BELIEF: tuple[Row, ...] = (
     ),
     move(
         "fast-forward",
-        (State.INIT, State.UNKNOWN, *FOLLOWING, State.DEMOTED, State.FENCED, State.DIVERGED),
+        (State.INIT, *FOLLOWING, State.DEMOTED, State.FENCED, State.DIVERGED),
         State.CATCHING_UP,
         "The other node went on, and this one has nothing of its own: it follows.",
         Write.ADOPT,
@@ -166,6 +172,11 @@ PROCEDURES: tuple[Row, ...] = (
         authority=MINE,
     ),
     move(
+        "nothing-kept", State.DIVERGED, State.CATCHING_UP,
+        "What only this node had is gone, or the other one has it by now: it follows.",
+        record=Record.STANDBY, claim=but(Claim.SILENT), verdict=Verdict.SYNC,
+    ),
+    move(
         "rejoin", State.DIVERGED, State.RESCUING,
         "The other node is the primary; what only this node has is set aside first.",
         claim=Claim.PRIMARY, verdict=(Verdict.RETURNING, Verdict.WRITTEN),
@@ -203,7 +214,8 @@ ORDERS: tuple[Row, ...] = (
         Write.PROMOTE, claim=NO_PRIMARY, **_STATED,
     ),
     move(
-        "forced-from-aside", (State.DEMOTED, State.FENCED, State.DIVERGED, State.SPLIT),
+        "forced-from-aside",
+        (State.DEMOTED, State.FENCED, State.DIVERGED, State.RESCUING, State.SPLIT),
         State.PROMOTING,
         "A person has stated what may be lost; the node that took over since is gone.",
         Write.PROMOTE, claim=_GONE, **_STATED,

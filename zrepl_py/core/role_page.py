@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from zrepl_py.core.opening import CLOSING, FOLLOWING, SERVING, TAKING, Steps
-from zrepl_py.core.promotion import STATEMENT_REFUSALS
+from zrepl_py.core.promotion import NOT_FOUNDER, STATEMENT_REFUSALS
 from zrepl_py.core.role_row import FACTS, Row
 from zrepl_py.core.roles import RIGHTS, TABLE
 from zrepl_py.model.roles import Advance, Refusal, Refuse, State
@@ -53,6 +53,7 @@ def _refusals() -> Iterator[str]:
     for row in TABLE:
         if isinstance(row.outcome, Refuse):
             yield _refusal(row.outcome.refusal, _from(row), _when(row))
+    yield _refusal(NOT_FOUNDER, f"`{State.INIT}`", "order begin; not the policy's source")
     for refusal in STATEMENT_REFUSALS.values():
         yield _refusal(refusal, "before the order counts", "the statement does not fit")
 

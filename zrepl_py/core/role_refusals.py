@@ -11,10 +11,11 @@ from zrepl_py.model.roles import Authority, Claim, Fit, Order, Record, Refusal, 
 
 _TAKE = (Order.PROMOTE, Order.FORCE)
 _TAKE_OR_GO_ON = (*_TAKE, Order.CONTINUE)
-_WOULD_TAKE = (*PROMOTABLE, State.UNKNOWN)
+_WOULD_TAKE = (*PROMOTABLE, State.UNKNOWN, State.RESCUING)
 _WRITES = (Claim.PRIMARY, Claim.TAKING, Claim.WAS_PRIMARY, Claim.HANDED)
 _WAS_MINE = (Record.PRIMARY, Record.PROMOTING)
-_LOSS = "Everything written on {peer} after the last whole tick here, which the report names."
+_ROLES_EXIST = Refusal("roles-exist", "{group} has its roles already.", "`zr status` shows them.")
+_LOSS = "Everything written on {peer} after the last moment of which all is here (see the report)."
 
 TAKING: tuple[Row, ...] = (
     refuse("promote-primary", SERVING, Refusal(
@@ -31,15 +32,17 @@ TAKING: tuple[Row, ...] = (
     refuse("promote-promoting", State.PROMOTING, Refusal(
         "promotion-running",
         "{here} is taking {group} over already.",
-        "Wait: `zr status` shows the step. It goes on by itself after an interruption.",
+        "Look at `zr status`: it shows the step, and below it what is in its way, if anything is. "
+        "When that is gone, it goes on by itself.",
         kind=Passing,
     ), order=_TAKE_OR_GO_ON),
     refuse("promote-rescuing", State.RESCUING, Refusal(
         "rescue-running",
         "{here} is setting aside what only it has of {group}.",
-        "Wait for its end: until then its datasets are between two places. Nothing is lost.",
+        "Wait for its end: until then its datasets are between two places. Nothing is lost. If "
+        "{peer} is lost for good: switch it off, and `zr promote` on {here}.",
         kind=Passing,
-    ), order=_TAKE_OR_GO_ON),
+    ), order=_TAKE_OR_GO_ON, claim=but(Claim.SILENT, Claim.ASIDE)),
     refuse("promote-split", State.SPLIT, Refusal(
         "split",
         "{here} and {peer} both went on with {group} from the same epoch.",
@@ -67,10 +70,10 @@ TAKING: tuple[Row, ...] = (
     refuse("promote-handed", FOLLOWING, Refusal(
         "handover-running",
         "{peer} has handed {group} over to {here}, which takes it by itself.",
-        "Wait: `zr status` shows the step.",
+        "Look at `zr status`: it shows the step, and what is in its way, if anything is.",
         kind=Passing,
     ), order=_TAKE, claim=Claim.HANDED),
-    refuse("promote-peer-writes", _WOULD_TAKE, Refusal(
+    refuse("promote-peer-writes", (*PROMOTABLE, State.UNKNOWN), Refusal(
         "peer-alive",
         "{peer} answers, and is or was the primary of {group}.",
         "`zr switchover` on {peer} moves it without any loss. If {peer} must not go on at all, "
@@ -91,7 +94,7 @@ TAKING: tuple[Row, ...] = (
     ), order=_TAKE, fit=Fit.SEEDING),
     refuse("promote-states-nothing", _WOULD_TAKE, Refusal(
         "statement-needed",
-        "{peer} does not serve {group}; what it had written last may not be on {here}.",
+        "{peer} does not answer as primary of {group}; what it wrote last may not be on {here}.",
         "Read the report, make sure that {peer} is switched off, and type the command below it.",
         _LOSS,
     ), order=Order.PROMOTE),
@@ -106,7 +109,7 @@ TAKING: tuple[Row, ...] = (
         "{peer} answers, and {here} is not the one of the two that would go on.",
         "Look at `zr status` on {peer}; if it should be the primary, promote it there.",
     ), order=Order.FORCE),
-    refuse("continue-not-mine", (*PROMOTABLE, State.UNKNOWN), Refusal(
+    refuse("continue-not-mine", _WOULD_TAKE, Refusal(
         "not-waiting",
         "{here} is not a primary that waits for {peer}.",
         "`zr status` shows what it is. A standby is promoted by `zr promote`.",
@@ -142,11 +145,11 @@ OTHERS: tuple[Row, ...] = (
         "No switchover of {group} runs on {here} that could still be taken back.",
         "After its commit point it only goes forward. To come back: another `zr switchover`.",
     ), order=Order.ABORT),
-    refuse("begin-again", but(State.INIT), Refusal(
-        "roles-exist",
-        "{group} has its roles already, or {here} does not know yet.",
-        "`zr status` shows them.",
-    ), order=Order.BEGIN),
+    # Whoever knows of no role, and has not heard the other node yet, neither refuses nor begins:
+    # the order waits.
+    refuse("begin-again", but(State.INIT, State.UNKNOWN), _ROLES_EXIST, order=Order.BEGIN),
+    refuse("begin-again-after-start", State.UNKNOWN, _ROLES_EXIST, order=Order.BEGIN,
+        record=but(Record.NOTHING)),
     refuse("begin-alone", State.INIT, Refusal(
         "peer-needed",
         "{peer} must answer, fit, and have no role in {group} yet.",
@@ -156,7 +159,8 @@ OTHERS: tuple[Row, ...] = (
     refuse("rejoin-waits", State.DIVERGED, Refusal(
         "rejoin-needs-primary",
         "{here} keeps what only it has of {group}; to rejoin, {peer} must answer as the primary.",
-        "Start {peer}. If it is lost for good: `zr promote` on {here}.",
+        "Start {peer}; the two must reach each other. Only if it is lost for good: `zr promote` on "
+        "{here}.",
         _LOSS,
         Passing,
     ), order=Order.REJOIN),

@@ -32,7 +32,10 @@ class Row:
 
     def holds(self, view: SiteView) -> bool:
         """Whether it does."""
-        return all(getattr(view, fact) in words for fact, words in self.when.items())
+        for fact, words in self.when.items():  # noqa: SIM110 (half the time of `all()`)
+            if getattr(view, fact) not in words:
+                return False
+        return True
 
     @property
     def states(self) -> tuple[State, ...]:

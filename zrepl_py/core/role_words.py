@@ -5,7 +5,8 @@ came, and only for the look in which it came: it is never stored. Must never bel
 other side chose: everything here is bounded (`check_word`, `bound_heartbeat`).
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from zrepl_py.core.handshake import GroupWord
 from zrepl_py.core.lineage import may_speak
@@ -35,6 +36,12 @@ class RoleWord:
     group: GroupWord
     intent: Intent | None = None
     """The switchover that it has noted. It asks for it only while it is DRAINING."""
+    services: Mapping[str, str] = field(default_factory=dict)
+    """The group's services there → their state, as it was seen last. Shown to people only."""
+    address: str | None = None
+    """Of the group's address, alike; None: it has none, or nothing is said of it."""
+    trouble: str = ""
+    """Why its last turn came to no end, as a sentence; alike."""
 
 
 @dataclass(frozen=True, slots=True)

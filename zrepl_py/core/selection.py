@@ -13,6 +13,7 @@ from functools import lru_cache
 from zrepl_py.errors import Refused
 from zrepl_py.model.names import MAX_NAME_BYTES, SCRATCH_PREFIX
 from zrepl_py.model.policy import Selection
+from zrepl_py.model.rescue import RESCUE_PARENT, SHIPPED_PARENT
 
 _COMPONENT = re.compile(r"[A-Za-z0-9_.: *-]+\Z")
 
@@ -68,7 +69,10 @@ def select_datasets(
 
 
 def is_selected(selection: Selection, name: str) -> bool:
-    """Does the selection mean this dataset, if it exists?"""
+    """Does the selection mean this dataset, if it exists? Never what roles have set aside: no
+    policy replicates it, and no retention looks at it."""
+    if name.split("/")[1:2] in ([RESCUE_PARENT], [SHIPPED_PARENT]):
+        return False
     return any(_regex(p).match(name) for p in selection.include) and not any(
         _regex(p).match(name) for p in selection.exclude
     )

@@ -84,10 +84,13 @@ def plan_source(sight: SourceSight) -> SwitchStep | GateStep:
         return SwitchStep.TAKE_FINALS
     if sight.still is not True:
         return SwitchStep.PROVE_STILL
-    there = sight.target_has
-    if any(guid not in there.get(member, ()) for member, guid in sight.finals.items()):
-        return SwitchStep.SEND_FINALS
-    return SwitchStep.HAND_OVER
+    there = are_there(sight.finals, sight.target_has)
+    return SwitchStep.HAND_OVER if there else SwitchStep.SEND_FINALS
+
+
+def are_there(finals: Mapping[str, int], target_has: Mapping[str, Collection[int]]) -> bool:
+    """The target says that its pool shows each of the final snapshots."""
+    return all(guid in target_has.get(member, ()) for member, guid in finals.items())
 
 
 def plan_target(sight: TargetSight) -> SwitchStep:
@@ -109,6 +112,7 @@ class Prospects:
     pools_healthy: bool | None = None
     no_partial: bool | None = None
     keys_available: bool | None = None
+    mountpoints_free: bool | None = None
     space_enough: bool | None = None
     names_fit: bool | None = None
     """On the target too: core/rejoin_check.py has no objection, should the way back be needed."""
@@ -123,6 +127,8 @@ class Objection:
     fact: str
     sentence: str
     way_out: str
+    known: bool = True
+    """False: it may be so, or not."""
 
 
 _OBJECTIONS = {
@@ -137,6 +143,10 @@ _OBJECTIONS = {
         "The standby cannot load the keys of all encrypted members by itself.",
         "Put them where `keylocation` of the replica says, or load them by hand there.",
     ),
+    "mountpoints_free": (
+        "Something lies in a directory of the standby where a member is to be mounted.",
+        "Move it out of the way there, and keep it: it may be wanted.",
+    ),
     "space_enough": ("A pool has less free space than `min_free`.", "Make room on it."),
     "names_fit": (
         "A member could not be set aside under its name, should the way back be needed.",
@@ -147,8 +157,10 @@ _OBJECTIONS = {
         "Make their settings equal; `zr doctor` shows the difference.",
     ),
     "rescues_seen": (
-        "A rescue waits for somebody to look at it.",
-        "`zr rescue list`, then `zr rescue ack`.",
+        "A rescue waits for somebody to look at it; a switchover need not wait for that.",
+        "`zr rescue list` names it, `zr rescue diff LABEL` the files that only it has, and "
+        "`zr rescue export LABEL --to DIR` copies them out. Only then, when nobody needs it any "
+        "more: `zr rescue drop LABEL`.",
     ),
 }
 
@@ -156,7 +168,7 @@ _OBJECTIONS = {
 def list_objections(found: Prospects) -> tuple[Objection, ...]:
     """Everything that is in the way, not only the first; what is not known is in the way."""
     return tuple(
-        Objection(name.name, *_OBJECTIONS[name.name])
+        Objection(name.name, *_OBJECTIONS[name.name], known=said is not None)
         for name in fields(found)
-        if getattr(found, name.name) is not True
+        if (said := getattr(found, name.name)) is not True
     )

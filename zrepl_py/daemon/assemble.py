@@ -6,8 +6,10 @@ from zrepl_py.adapters.peer.certificates import Pin
 from zrepl_py.adapters.peer.client import PeerClient
 from zrepl_py.core.codec import decode
 from zrepl_py.daemon.agenda import Agenda
+from zrepl_py.daemon.arrivals import Arrivals
 from zrepl_py.daemon.contacts import Contacts
 from zrepl_py.daemon.copies import KeptCopies
+from zrepl_py.daemon.courses import Courses
 from zrepl_py.daemon.lanes import Target
 from zrepl_py.daemon.progress import Progress
 from zrepl_py.daemon.proof_told import ToldProofs
@@ -16,6 +18,8 @@ from zrepl_py.daemon.readers import Readers
 from zrepl_py.daemon.receipts import Receipts
 from zrepl_py.daemon.receiver import Receiver
 from zrepl_py.daemon.replicas import Replicas
+from zrepl_py.daemon.role_assembly import by_key, keep_roles, make_desk, make_roles
+from zrepl_py.daemon.role_health import HealthDoor
 from zrepl_py.daemon.service import Service
 from zrepl_py.daemon.source import Source
 from zrepl_py.daemon.syncs import Syncs
@@ -49,17 +53,19 @@ def assemble_service(parts: Parts, failed: Callable[[BaseException], None]) -> S
     pins = wire_pins(config)
     for name in sorted(config.peers.keys() - pins.keys()):
         log.tell(Event.PEER_UNPAIRED, peer=name, remedy="zr pair")
+    roles = make_roles(parts, pins)
     agenda = Agenda(parts.clock, TICK_THREADS, failed)
     # Lanes have threads of their own: a peer that does not answer must not make a tick late.
     streams = config.link.streams + MANIFEST_THREADS
     lanes_agenda = Agenda(parts.clock, streams, failed, agenda.monitor)
     progress = Progress()
-    clients = [wire_client(parts, pin, progress.count) for pin in pins.values()]
+    clients = {name: wire_client(parts, pin, progress.count) for name, pin in pins.items()}
+    epoch = parse_epoch(parts.state.epoch)
     source = Source(
         node=node,
-        epoch=parse_epoch(parts.state.epoch),
+        epoch=epoch,
         policies=parts.policies,
-        targets=[Target(p.node, c) for p, c in zip(pins.values(), clients, strict=True)],
+        targets=[Target(pins[name].node, client) for name, client in clients.items()],
         ports=parts.ports(),
         clock=parts.clock,
         agenda=agenda,
@@ -68,26 +74,27 @@ def assemble_service(parts: Parts, failed: Callable[[BaseException], None]) -> S
         rescan_seconds=config.rescan_seconds,
         journalled=_journalled(parts),
         reserved=(config.replica_parent,) if config.replica_parent else (),
+        courses=Courses(node, epoch, parts.policies, by_key(roles)),
     )
     places = [Place(f"{config.replica_parent}/{name}", pin.node) for name, pin in pins.items()]
-    replicas, told = _replicas(parts, places), ToldProofs(parts.proofs)
-    contacts = _contacts(
-        parts, source, dict(zip(pins, clients, strict=True)), places, agenda, failed
-    )
+    replicas, told = _replicas(parts, places, Arrivals(by_key(roles))), ToldProofs(parts.proofs)
+    contacts = _contacts(parts, source, clients, places, agenda, failed)
     receiver = Receiver(replicas, agenda, contacts.note_arrived)
     copies = _copies(parts, places, replicas, told)
-    server = wire_server(parts, receiver, list(pins.values()), copies)
+    desk = make_desk(parts, roles, agenda)
+    server = wire_server(parts, receiver, list(pins.values()), copies, desk, desk)
     proofs = _proofs(parts, source, pins, agenda, failed)
     source.readers = proofs.readers
     if server is not None:
         contacts.heard = server.heard
+    kept = keep_roles(parts, roles, source, receiver, server, clients, agenda, failed)
     return Service(
         node,
         source,
         receiver,
         server,
-        clients,
-        (agenda, lanes_agenda, contacts.agenda, proofs.agenda),
+        tuple(clients.values()),
+        (agenda, lanes_agenda, contacts.agenda, proofs.agenda, *kept.agendas),
         parts.clock,
         log,
         parts.zfs,
@@ -97,10 +104,12 @@ def assemble_service(parts: Parts, failed: Callable[[BaseException], None]) -> S
         contacts,
         proofs,
         told,
+        kept,
+        HealthDoor(config.health, roles, parts.clock),
     )
 
 
-def _replicas(parts: Parts, places: list[Place]) -> Replicas:
+def _replicas(parts: Parts, places: list[Place], arrivals: Arrivals) -> Replicas:
     """What arrives here, if anything may."""
     return Replicas(
         name=parts.state.node.name,
@@ -108,6 +117,7 @@ def _replicas(parts: Parts, places: list[Place]) -> Replicas:
         policies=parts.policies,
         ports=parts.ports(),
         tell=parts.log.tell,
+        arrivals=arrivals,
     )
 
 
@@ -176,6 +186,7 @@ def _contacts(
         source.lanes.doubt_target,
         {place.source.name: place.source for place in places} if keeps else {},
         expected,
+        twice=lambda: [p.source.name for p in places if p.source.uuid in parts.starts.twice()],
         arrived=arrived,
     )
 

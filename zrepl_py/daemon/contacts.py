@@ -6,7 +6,7 @@ each source, and when something of it last arrived. Nothing here decides what is
 safe; a target that answers again only ends the waiting of what failed before.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -86,6 +86,8 @@ class Contacts:
     """Name → whose replicas may be kept here."""
     expected: frozenset[str] = frozenset()
     """Those of them that a policy lets send; others count once they were heard."""
+    twice: Callable[[], Sequence[str]] = tuple
+    """Names of nodes that two machines say they are."""
     heard: Callable[[], Mapping[str, float]] = dict
     """Node uuid → the monotonic moment at which it was last heard."""
     arrived: dict[str, float] = field(default_factory=dict)

@@ -5,6 +5,7 @@ Runs as engines of one agenda, so it needs no lock (engine/commands.py).
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -33,6 +34,7 @@ LOOK_SECONDS = 3600.0
 gone there (a pool made anew, a person's mistake) must not be called safe for ever."""
 DOUBT_SECONDS = 60.0
 """The same where the source has lost its base: was it rolled back?"""
+SEND_STEP_SECONDS = 0.1
 STAYING = ("lane-mismatch", "bad-name", "target-exists")
 """Reasons for which a target refuses a lane until a person acts."""
 
@@ -70,7 +72,10 @@ class LaneState:
     trouble: Trouble = field(default_factory=Trouble)
     """What was told of them."""
     committed: Snapshot | None = None
-    """The newest snapshot that the target has, as it said itself."""
+    """The newest snapshot that the target had when the lane was last up to date."""
+    arrived: Snapshot | None = None
+    """The newest that it has, as far as is known: also in the midst of a run, and after one that
+    failed. What came after it waits for the target."""
     transfers: int = 0
     remembered_pins: frozenset[int] = frozenset()
     """What it needed when it was last known: unknown is unsafe."""
@@ -88,6 +93,10 @@ class LaneState:
             guids.add(replica.resume.to_guid)
         return frozenset(guids)
 
+    def note(self, view: LaneView) -> None:
+        """Both sides are so: retention on the source asks what the target has, at any time."""
+        self.arrived = newest_own(view.replica.history)
+
 
 @dataclass
 class Lanes:
@@ -101,6 +110,10 @@ class Lanes:
     history_of: Callable[[str], History | None]
     doubt: Callable[[str], None]
     """doubt(group): what is remembered of the group was found wrong; observe it again soon."""
+    sends: Callable[[str], bool] = lambda _: True
+    """sends(group): whether its streams may leave this node."""
+    beside: Callable[[str, str], Mapping[str, str]] = lambda *_: {}
+    """beside(group, dataset): what is carried of it besides what is set on it."""
     states: dict[str, LaneState] = field(default_factory=dict)
     _peers: dict[str, PeerPort] = field(default_factory=dict)
 
@@ -108,7 +121,8 @@ class Lanes:
         """Make the lanes of a group those that its members and targets ask for."""
         wanted: dict[str, LaneState] = {}
         for target in targets:
-            keep = group.policy.keep.get(target.node.name, Keep())
+            keep, course = group.policy.keep.get(target.node.name, Keep()), group.course
+            roles = {"epoch": str(course.epoch)} if course.roles else {}
             above: dict[str, str] = {}
             for name, member in group.members.items():
                 uuid = lane_uuid(self.node.uuid, member.dataset.guid, target.node.uuid)
@@ -117,7 +131,8 @@ class Lanes:
                 above[name] = uuid
                 raw = member.dataset.encrypted
                 squeezable = not raw and not member.dataset.compressed
-                lane = Lane(uuid, name, target.node, raw, squeezable)
+                label = {"label": course.called(name)} if course.roles else {}
+                lane = Lane(uuid, name, target.node, raw, squeezable, **label, **roles)
                 known = self.states.get(uuid)
                 if known is not None and known.lane == lane:
                     known.keep, known.parent, known.look_at_properties = keep, parent, True
@@ -163,6 +178,33 @@ class Lanes:
                 state.view = None
         self.wake_all(lambda state: state.lane.target.name == target)
 
+    def send_group(
+        self, group: str, monitor: AbstractContextManager[Any], deadline_seconds: float
+    ) -> None:
+        """Let each lane of a group that has not sent all there is try now, those that wait after a
+        failure too; returns when each has, or failed, or at the deadline. The others are left
+        alone: whoever waits for this must not wait for their looks. Blocks: call it without the
+        agenda's monitor."""
+        with monitor:
+            for state in self.states.values():
+                state.failures = 0 if state.group == group else state.failures
+            due = [u for u, s in self.states.items() if s.group == group and self._is_sending(u)]
+            for uuid in due:
+                self._ask(uuid)
+        until = self.clock.monotonic() + deadline_seconds
+        while due and self.clock.monotonic() < until:
+            self.clock.sleep(SEND_STEP_SECONDS)
+            with monitor:
+                due = [uuid for uuid in due if self._is_sending(uuid)]
+
+    def _is_sending(self, uuid: str) -> bool:
+        state = self.states.get(uuid)
+        history = self.history_of(state.lane.dataset) if state is not None else None
+        if state is None or history is None or state.failures:
+            return False
+        newest, committed = newest_own(history), state.committed
+        return newest is not None and (committed is None or committed.guid != newest.guid)
+
     def of_dataset(self, dataset: str) -> list[LaneState]:
         """The lanes of one dataset."""
         return [s for s in self.states.values() if s.lane.dataset == dataset]
@@ -178,7 +220,7 @@ class Lanes:
         """Run one lane once; errors are remembered, told and retried, never raised."""
         state = self.states.get(uuid)
         history = self.history_of(state.lane.dataset) if state else None
-        if state is None or history is None:
+        if state is None or history is None or not self.sends(state.group):
             return
         if not self._may_start(state):
             state.failures = 0  # every tick may ask again, and the parent's commit will
@@ -194,9 +236,11 @@ class Lanes:
             view = view.with_source(view.source.with_snapshots(history.snapshots))
         try:
             lane = replace(state.lane, parent=self._parent_to_wait_for(state))
-            result = yield from replicate_lane(lane, view, self._skip_rule(state.keep))
+            skip = self._skip_rule(state.keep)
+            result = yield from replicate_lane(lane, view, skip, state.note)
             if state.look_at_properties and result.view.replica.history.snapshots:
-                state.properties = yield from carry_properties(state.lane, state.properties)
+                beside = self.beside(state.group, state.lane.dataset)
+                state.properties = yield from carry_properties(state.lane, state.properties, beside)
                 state.look_at_properties = False
         except Bug:
             raise  # the agenda ends the daemon
@@ -245,7 +289,10 @@ class Lanes:
             self.tell(Event.LANE_COMMITTED, **lane, snapshot=last.name, count=count)
         # Last: who waits for the lane to be in sync finds all that was told of it.
         state.view, state.conflict, state.error, state.failures = result.view, None, None, 0
-        state.committed = newest_own(result.view.replica.history)
+        state.committed = state.arrived = newest_own(result.view.replica.history)
+        seen, known = newest_own(result.view.source), self.history_of(state.lane.dataset)
+        if seen is not None and known is not None and known.snapshot(seen.guid) is None:
+            self.doubt(state.group)  # a change of roles took a tick of its own, for one
         for child, other in self.states.items():
             # One that failed comes when it said, unless something new is there for it.
             ready = not other.failures or result.committed

@@ -110,6 +110,7 @@ class Proofs:
                     "`zr policy explain DATASET` says why.",
                 )
             wanted = [s for s in states if not datasets or s.lane.dataset in datasets]
+            wanted = [s for s in wanted if not s.lane.turned] or _refuse_turned(wanted)
             jobs = [self._make(s, Way(way), snapshot, asked=True) for s in wanted]
         for job in jobs:
             self._add(job)
@@ -156,6 +157,7 @@ class Proofs:
                 uuid: state
                 for uuid, state in self._source.lanes.states.items()
                 if state.committed is not None
+                and not state.lane.turned
                 and now - self._failed.get(uuid, -RETRY_SECONDS) >= RETRY_SECONDS
             }
         begun = self._position.load()
@@ -195,3 +197,14 @@ class Proofs:
             job.proof, job.state = proof, "ended"
             self._evidence.add(job, proof)
         self.agenda.ask("work", self._work)
+
+
+def _refuse_turned(wanted: list[LaneState]) -> list[LaneState]:
+    if not wanted:
+        return []
+    raise Refused(
+        "no-copy",
+        f"The copy of {wanted[0].lane.dataset} is on the node whose policy founded the group: it "
+        "cannot be proven from here yet.",
+        "After `zr switchover` the copy on this node can be.",
+    )

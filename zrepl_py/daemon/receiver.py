@@ -36,6 +36,7 @@ class Receiver:
         self._arrived = arrived
         self._agenda = agenda
         self._turns: dict[str, threading.Lock] = {}
+        self._receiving: list[str] = []
 
     def observe_replica(self, source: str, lane: LaneName) -> ReplicaView:
         """See ReceiverPort."""
@@ -49,13 +50,30 @@ class Receiver:
         try:
             with self._turn(source, begin.lane) as known:
                 replica = run(self.replicas.prepare(known, begin), ports)
-                handed_over = True
-                committed = run(self.replicas.receive(known, replica, begin, fd), ports)
+                with self._noted(replica.name):
+                    self.replicas.check_open(known)  # noted first: who ends receives sees it
+                    handed_over = True
+                    committed = run(self.replicas.receive(known, replica, begin, fd), ports)
                 self._arrived(source)
                 return committed
         finally:
             if not handed_over:
                 os.close(fd)
+
+    @contextmanager
+    def _noted(self, replica: str) -> Iterator[None]:
+        with self._agenda.monitor:
+            self._receiving.append(replica)
+        try:
+            yield
+        finally:
+            with self._agenda.monitor:
+                self._receiving.remove(replica)
+
+    def running(self) -> frozenset[str]:
+        """Datasets into which a stream is being received at this moment."""
+        with self._agenda.monitor:
+            return frozenset(self._receiving)
 
     def abort_partial(self, source: str, lane: LaneName, to_guid: int) -> None:
         """See ReceiverPort."""

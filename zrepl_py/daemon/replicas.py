@@ -5,7 +5,7 @@ observed again. Runs as engines of one agenda, so it needs no lock (engine/comma
 runs them gives a lane's engines their turns: one at a time (receiver.py does).
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from zrepl_py.core.diff import newest_own
 from zrepl_py.core.pins import pin_running
 from zrepl_py.core.retention import Votes, join_pins
 from zrepl_py.core.selection import is_selected
+from zrepl_py.daemon.arrivals import Arrivals
 from zrepl_py.daemon.doubts import Doubts
 from zrepl_py.daemon.leftovers import Leftovers
 from zrepl_py.daemon.troubles import Trouble
@@ -85,13 +86,16 @@ class Replicas:
         policies: Iterable[Policy],
         ports: Mapping[str, Any],
         tell: Tell,
+        arrivals: Arrivals | None = None,
     ) -> None:
-        """`ports` are asked for nothing here but what the journal already has."""
+        """`ports` are asked for nothing here but what the journal already has. `arrivals`: where
+        groups have roles."""
         self.lanes: dict[str, Known] = {}
         self.ports = dict(ports)
         self._name = name
         self._places = {p.source.uuid: p for p in places}
         self._policies = tuple(policies)
+        self._arrivals = arrivals or Arrivals()
         self._tell = tell
         self._doubts, self._leftovers = Doubts(tell), Leftovers(tell)
         self.readers: Callable[[], Mapping[int, str]] = dict
@@ -109,10 +113,21 @@ class Replicas:
         """What retention asks here."""
         return self._doubts.questions
 
+    def expects(self, source: str, but: Collection[str]) -> bool:
+        """A policy that is none of `but` (names) lets that node (its name) send here."""
+        return any(
+            policy.source == source and self._name in policy.targets and policy.name not in but
+            for policy in self._policies
+        )
+
     def find(self, source: str, lane: LaneName) -> Known:
-        """The lane, as far as it is known. Errors: Refused(not-a-target, lane-mismatch)."""
-        place = self._place(source)
+        """The lane, as far as it is known. Errors: Refused(not-a-target, lane-mismatch);
+        Passing(role-closed)."""
+        place = self._place(source, lane.dataset)
+        self._arrivals.check(source, lane.dataset)
         known = self.lanes.setdefault(lane.lane, Known(place, lane.dataset))
+        if known.place.source == place.source and known.place != place:
+            known = self.lanes[lane.lane] = Known(place, lane.dataset)  # it has got roles
         if known.place != place:
             raise Refused("lane-mismatch", f"Lane {lane.lane} belongs to another source.")
         return known
@@ -165,7 +180,8 @@ class Replicas:
 
     def store_manifest(self, source: str, manifest: Manifest) -> Engine[None]:
         """See ReceiverPort.store_manifest. Needs no turn."""
-        self._place(source)
+        if not self._arrivals.knows(source):
+            self._place(source)
         key = (source, manifest.group, manifest.epoch)
         if manifest.seq <= self._told.get(key, 0):
             return  # told again after a restart, or because an answer was lost
@@ -179,6 +195,7 @@ class Replicas:
         finally:
             self._writing.discard(key)
         self._told[key] = manifest.seq
+        self._arrivals.note_manifest(source, manifest)
         self._note_arrived(source, manifest)
 
     def _note_arrived(self, source: str, manifest: Manifest) -> None:
@@ -195,20 +212,23 @@ class Replicas:
         """See ReceiverPort.store_receipt. Needs no turn: it looks, and remembers nothing of it."""
         if receipt.source != source:
             raise Refused("receipt-false", "A receipt is asked for by the node that it names.")
-        place = self._place(source)
         for held in receipt.holdings:
+            self._arrivals.check(source, held.dataset)
+            place = self._place(source, held.dataset)
             known = self.lanes.get(held.lane)
             replica = known.replica if known is not None and known.place == place else None
             if replica is None:
                 replica = yield from observe_replica(place, held.lane, held.dataset)
             yield from check_holding(replica.name, held)
+        for held in receipt.holdings:  # asked again, right before it is given
+            self._arrivals.check(source, held.dataset)
         yield from journal_receipt(receipt)
 
     def histories_of(self, receipt: Receipt) -> Engine[dict[str, History]]:
         """Lane → what this node has of it, by a look at the pool, for every holding."""
-        place = self._place(receipt.source)
         seen = {}
         for held in receipt.holdings:
+            place = self._place(receipt.source, held.dataset)
             replica = yield from observe_replica(place, held.lane, held.dataset)
             seen[held.lane] = replica.view.history
         return seen
@@ -239,6 +259,8 @@ class Replicas:
     def _prune(self, known: Known) -> Engine[None]:
         policy, replica = self._policy_of(known), known.replica
         if policy is None or replica is None or replica is known.pruned:
+            return
+        if not self._arrivals.is_open(known.place.source.uuid, known.dataset):
             return
         look = yield from self._look(policy, replica)
         self._doubts.note(replica.name, look.removal)
@@ -282,6 +304,8 @@ class Replicas:
 
     def _policy_of(self, known: Known) -> Policy | None:
         source = known.place.source.name
+        if (shared := self._arrivals.policy(known.place.source.uuid, known.dataset)) is not None:
+            return shared
         for policy in self._policies:
             if policy.source == source and is_selected(policy.selection, known.dataset):
                 return policy
@@ -296,8 +320,20 @@ class Replicas:
                 self._leftovers.compare(now.name, before.view.history, now.view.history)
         return known.replica
 
-    def _place(self, source: str) -> Place:
-        place = self._places.get(source)
+    def turn_round(self, source: str) -> None:
+        """A role changed in a group that is shared with this node (its uuid): what is remembered
+        of its members is not true any more."""
+        for lane, known in list(self.lanes.items()):
+            of_roles = self._arrivals.policy(source, known.dataset) is not None
+            if known.place.source.uuid == source and of_roles:
+                del self.lanes[lane]
+
+    def check_open(self, known: Known) -> None:
+        """Passing(role-closed) where its source is not followed any more."""
+        self._arrivals.check(known.place.source.uuid, known.dataset)
+
+    def _place(self, source: str, dataset: str = "") -> Place:
+        place = self._arrivals.place(source, dataset) or self._places.get(source)
         if place is None:
             raise Refused(
                 "not-a-target",

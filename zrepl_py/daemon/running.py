@@ -3,7 +3,8 @@ changes.
 
 A reload stops the service and starts one that was made from the new configuration. To begin anew
 is what this program does best: everything is observed again, and streams that were cut go on where
-they were. An error in the new configuration changes nothing: the old one goes on.
+they were. What is known of roles is taken over, so that a primary stays one. An error in the new
+configuration changes nothing: the old one goes on.
 """
 
 import threading
@@ -22,7 +23,10 @@ WATCHDOG_SECONDS = 10.0
 STOP_SECONDS = 20.0
 RELOAD_SECONDS = 1.0
 """So long a reload waits for streams to end by themselves: until it is done, nothing ticks."""
-QUIET = ("status", "counters", "sync_look", "receipt_show", "receipt_verify", "proof_look")
+QUIET = (
+    "status", "counters", "sync_look", "receipt_show", "receipt_verify", "proof_look",
+    "role_show", "role_report", "role_look", "role_plan", "rescue_list", "rescue_place",
+)  # fmt: skip
 """Verbs that change nothing, so that no event tells of them."""
 
 
@@ -84,10 +88,13 @@ class Daemon:
             )
             self._ending.fail(stuck)
             raise stuck
+        service.roles.roles.adopt(self._service.roles.roles)
         try:
             service.start()
         except ZrError:
+            before = self._service.roles.roles
             self._service = assemble_service(self._parts, self._ending.fail)
+            self._service.roles.roles.adopt(before)
             self._service.start()
             raise
         self._service, self._parts = service, parts

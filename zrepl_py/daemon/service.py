@@ -15,11 +15,14 @@ from zrepl_py.daemon.proof_told import ToldProofs
 from zrepl_py.daemon.proofs import Proofs
 from zrepl_py.daemon.receipts import Receipts
 from zrepl_py.daemon.receiver import Receiver
+from zrepl_py.daemon.role_assembly import RoleService
+from zrepl_py.daemon.role_health import HealthDoor
 from zrepl_py.daemon.schedule import Schedule
-from zrepl_py.daemon.source import Source, Ticks
+from zrepl_py.daemon.source import Source
 from zrepl_py.daemon.status import describe
 from zrepl_py.daemon.syncs import Syncs
-from zrepl_py.errors import Refused
+from zrepl_py.daemon.ticks import Ticks
+from zrepl_py.errors import Refused, ZrError
 from zrepl_py.events import Event
 from zrepl_py.model.site import Node
 from zrepl_py.ports.clock import ClockPort
@@ -38,7 +41,7 @@ class Service:
     server: PeerServer | None
     clients: Sequence[PeerClient]
     agendas: tuple[Agenda, ...]
-    """For ticks, for lanes, for contacts, for proofs; they share a monitor."""
+    """For ticks, for lanes, for contacts, for proofs, for roles; they share a monitor."""
     clock: ClockPort
     log: EventLog
     zfs: Any
@@ -49,6 +52,10 @@ class Service:
     proofs: Proofs
     told: ToldProofs
     """What sources said of the copies here."""
+    roles: RoleService
+    """Of the groups that have any."""
+    health: HealthDoor
+    """Where load balancers ask."""
     _schedule: Schedule = field(init=False)
 
     @property
@@ -66,15 +73,24 @@ class Service:
             "proof_begin": self.proofs.begin,
             "proof_look": self.proofs.look,
             "proof_end": self.proofs.end,
+            **self.roles.told.verbs,
         }
 
     def start(self) -> None:
-        """Listen for peers and tick. Errors: those of PeerServer.start; nothing runs then."""
+        """Listen for peers and tick. Errors: those of PeerServer.start and of HealthDoor.start;
+        nothing runs then."""
         self._schedule = Schedule(
             self.source.cadences, self.source.start_tick, self.clock, self.agendas[0], self.log.tell
         )
+        self.roles.restore()
+        self.health.start()
         if self.server is not None:
-            self.server.start()
+            try:
+                self.server.start()
+            except ZrError:
+                self.health.stop()
+                raise
+        self.roles.start()
         self._schedule.start()
         self.contacts.start()
         self.proofs.start()
@@ -86,6 +102,7 @@ class Service:
         """Begin nothing more, finish what ends soon, cut the streams that do not (they are resumed
         later). Returns whether everything has ended; bounded."""
         self._schedule.stop()
+        self.health.stop()
         self.proofs.stop()
         if self.server is not None:
             self.server.stop()
@@ -107,6 +124,7 @@ class Service:
                 self.contacts,
                 self.proofs.last,
                 self.told.last,
+                self.roles.roles,
             )
 
     def counters(self) -> dict[str, dict[str, int]]:
@@ -117,7 +135,13 @@ class Service:
     def snapshot(self, policy: str | None = None) -> dict[str, int]:
         """Tick now; returns the groups that were asked to, and which of their ticks, counted as
         `ticks_ended` of the status is, began after this call."""
-        keys = [key for key in self.source.policies if policy in (None, key[0])]
+        keys = [key for key in self.source.courses.ticking() if policy in (None, key[0])]
+        if not keys and any(policy in (None, key[0]) for key in self.source.policies):
+            raise Refused(
+                "not-primary",
+                "The other node serves, and takes the snapshots.",
+                "`zr status` names it; type it there.",
+            )
         if not keys:
             known = ", ".join(sorted({key[0] for key in self.source.policies})) or "none"
             raise Refused("no-policy", f"There is no policy {policy!r} here.", f"Known: {known}.")

@@ -6,25 +6,27 @@ agenda, so it needs no lock (engine/commands.py).
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any
 
 from zrepl_py.core.caps import Awaited, Caps, GivesWay, find_awaited, find_waiting
 from zrepl_py.core.caution import Removal, plan_removal
 from zrepl_py.core.pins import pin_bases, pin_running
 from zrepl_py.core.retention import Votes, join_pins
+from zrepl_py.daemon.courses import Courses, GroupKey
 from zrepl_py.daemon.doubts import Doubts
 from zrepl_py.daemon.lanes import Lanes, Target, Tell
 from zrepl_py.daemon.leftovers import Leftovers
 from zrepl_py.daemon.manifests import Manifests
 from zrepl_py.daemon.rooms import Queue, Rooms
-from zrepl_py.daemon.troubles import Trouble
-from zrepl_py.engine.commands import Agenda, Engine, ask
-from zrepl_py.engine.group import Group, Member, observe_group, pools_of
+from zrepl_py.daemon.ticks import Ticks, Validity
+from zrepl_py.engine.commands import Agenda, Engine, ask, run
+from zrepl_py.engine.group import Course, Group, Member, observe_group
 from zrepl_py.engine.last_look import LastLook, plan_freshly
 from zrepl_py.engine.prune import Doom, prune
 from zrepl_py.engine.tick import TickResult, take_tick
-from zrepl_py.errors import Bug, ZrError
+from zrepl_py.errors import Bug, Passing, ZrError
 from zrepl_py.events import Event
 from zrepl_py.model.history import History, Snapshot
 from zrepl_py.model.names import Epoch, TickName, parse_tick
@@ -34,25 +36,8 @@ from zrepl_py.ports.clock import ClockPort
 from zrepl_py.ports.peer import PeerPort
 from zrepl_py.ports.zfs import ZfsPort
 
-GroupKey = tuple[str, str]
-"""(policy's name, pool)"""
 PRUNE_SECONDS = 60.0
 TOLD_AGAIN = 100
-VALID_KEPT = 1000
-
-
-@dataclass
-class Ticks:
-    """What became of the ticks of one group since the daemon's start, counted from 1."""
-
-    begun: int = 0
-    ended: int = 0
-    taken: int = 0
-    """Snapshots that the last one took."""
-    error: ZrError | None = None
-    """Why the last one took none."""
-    trouble: Trouble = field(default_factory=Trouble)
-    """What was told of those that took none."""
 
 
 class Source:
@@ -73,19 +58,23 @@ class Source:
         journalled: Sequence[Manifest] = (),
         reserved: Sequence[str] = (),
         lanes_agenda: Agenda | None = None,
+        courses: Courses | None = None,
     ) -> None:
         """`journalled`: the ticks of an earlier run, oldest first. Their numbers are not given
         again, and the newest are told once more, for the targets may not have heard of them.
         `lanes_agenda`: for what waits for peers, so that ticks do not.
-        `reserved`: datasets that are never selected, nor what is below: replicas of others."""
+        `reserved`: datasets that are never selected, nor what is below: replicas of others.
+        `courses`: where groups have roles; else `policies` says all."""
         self._reserved = tuple(reserved)
         waiting = lanes_agenda or agenda
-        self.node, self.epoch = node, epoch
+        self.node = node
         self.groups: dict[GroupKey, Group] = {}
-        self.policies = {
-            (p.name, pool): p for p in policies if p.source == node.name for pool in pools_of(p)
-        }
-        self.lanes = Lanes(node, ports, clock, waiting, tell, self.history_of, self._doubt)
+        self.courses = courses or Courses(node, epoch, policies)
+        self.policies = self.courses.policies
+        self.lanes = Lanes(
+            node, ports, clock, waiting, tell, self.history_of, self._doubt, self.courses.sends,
+            self.courses.beside,
+        )  # fmt: skip
         self.last_tick: dict[GroupKey, float] = {}
         """Group → monotonic moment of its last tick that succeeded."""
         self.ticks: dict[GroupKey, Ticks] = {}
@@ -97,9 +86,9 @@ class Source:
         self._seq = max((manifest.seq for manifest in journalled), default=0)
         for unsent in self._unsent.values():
             unsent.add(journalled[-TOLD_AGAIN:])
-        self._valid: dict[str, dict[int, int]] = {}
+        self._valid = Validity()
         for manifest in journalled:
-            self._note_valid(manifest)
+            self._valid.note(manifest)
         self._rescan_seconds = rescan_seconds
         self._scanned: dict[GroupKey, float] = {}
         self._pruned: dict[GroupKey, float] = {}
@@ -128,8 +117,7 @@ class Source:
     @property
     def unpaired(self) -> list[str]:
         """Targets that a policy names and this node cannot reach: never paired, or unknown."""
-        named = {target for policy in self.policies.values() for target in policy.targets}
-        return sorted(named - self._targets.keys())
+        return sorted(self.courses.named() - self._targets.keys())
 
     def history_of(self, dataset: str) -> History | None:
         """The history of a member of any group, as it is known now."""
@@ -141,15 +129,7 @@ class Source:
     def valid_until(self, dataset: str, snapshot: Snapshot) -> int | None:
         """The last tick (seconds since 1970) at which this snapshot was all that the dataset had;
         what was written after it is not in the snapshot. None where its name says no time."""
-        tick = parse_tick(snapshot.name)
-        return self._valid.get(dataset, {}).get(snapshot.guid, tick.at if tick else None)
-
-    def _note_valid(self, manifest: Manifest) -> None:
-        for dataset, guid in manifest.members.items():
-            known = self._valid.setdefault(dataset, {})
-            known[guid] = manifest.at
-            while len(known) > VALID_KEPT:  # of older ones the name says when they were taken
-                del known[next(iter(known))]
+        return self._valid.until(dataset, snapshot)
 
     def look_again(self, keys: Iterable[GroupKey]) -> None:
         """Observe these groups at their next tick, whatever is remembered."""
@@ -181,25 +161,57 @@ class Source:
     @property
     def targets(self) -> tuple[str, ...]:
         """Those that a policy of this node names and that it is paired with."""
-        named = {target for policy in self.policies.values() for target in policy.targets}
-        return tuple(sorted(named & self._targets.keys()))
+        return tuple(sorted(self.courses.named() & self._targets.keys()))
 
     def _doubt(self, group: str) -> None:
         for key, known in self.groups.items():
             if known.name == group:
                 self._scanned.pop(key, None)
 
+    def turn_round(self, key: GroupKey) -> None:
+        """The group's role changed: what is remembered of it as its source is not true now. But for
+        a group that begins to be handed over, in the same epoch: what its target has, it has, and
+        nobody must wait until every lane has looked again."""
+        group, course = self.groups.get(key), self.courses.find(key)
+        sent_on = course is not None and not course.ticks and course.epoch
+        if group is not None and sent_on == group.course.epoch:
+            return
+        self.groups.pop(key, None)
+        if group is not None:
+            self.lanes.ensure(group, [])
+        for remembered in (self._scanned, self._gone, self.manifests, self.last_tick):
+            remembered.pop(key, None)
+        self.start_tick(key)
+
+    def send_group(
+        self, key: GroupKey, monitor: AbstractContextManager[Any], deadline_seconds: float,
+        taken: Mapping[str, Snapshot] | None = None,
+    ) -> None:  # fmt: skip
+        """Let each lane of the group try once; also where it is not ticked any more. `taken`: what
+        is new; else look. Blocks: without the monitor. Errors: observe_group's; role-closed."""
+        with monitor:
+            course = self._check_course(key)
+            if taken is not None and key in self.groups:
+                self.groups[key] = self.groups[key].adding(taken)
+            else:
+                self._scanned.pop(key, None)
+        name = run(self._known(key, course), self._ports, monitor).name
+        self.lanes.send_group(name, monitor, deadline_seconds)
+
     def start_tick(self, key: GroupKey) -> None:
-        """Tick a group as soon as a thread is free."""
+        """Tick a group as soon as a thread is free, if this node ticks it then."""
         self._agenda.start(("tick", key), lambda: self.tick(key), self._ports)
 
     def tick(self, key: GroupKey) -> Engine[None]:
         """One tick of a group: snapshot, wake its lanes, now and then prune; tells its errors."""
+        course = self.courses.ticked(key)
+        if course is None:
+            return
         ticks = self.ticks.setdefault(key, Ticks())
         ticks.begun += 1
         try:
-            group = yield from self._known(key)
-            result = (yield from self._take(group)) if group.members else None
+            group = yield from self._known(key, course)
+            result = (yield from self._take(key, group)) if group.members else None
             if result is not None:
                 self._remember(key, result)
             self.last_tick[key] = self._clock.monotonic()
@@ -225,12 +237,13 @@ class Source:
             self._pruned[key] = self._clock.monotonic()
             self._agenda.start(("prune", key), lambda: self.prune(key), self._ports)
 
-    def _known(self, key: GroupKey) -> Engine[Group]:
+    def _known(self, key: GroupKey, course: Course) -> Engine[Group]:
         scanned = self._scanned.get(key)
         if scanned is not None and self._clock.monotonic() - scanned < self._rescan_seconds:
             return self.groups[key]
         gone = self._gone[key] = set()
-        observed = yield from observe_group(self.policies[key], key[1], self._reserved)
+        observed = yield from observe_group(self.policies[key], course, self._reserved)
+        self._check_course(key, course)
         stale = {d: m.without(gone) for d, m in observed.members.items() if gone & m.guids}
         observed = observed.updated(stale)
         before = self.groups.get(key)
@@ -246,42 +259,50 @@ class Source:
         for dataset in observed.refused.keys() - (before.refused.keys() if before else set()):
             message = observed.refused[dataset]
             self._tell(Event.DATASET_REFUSED, dataset=dataset, group=key[0], message=message)
-        names = observed.policy.targets
+        names = course.targets
         self.lanes.ensure(observed, [self._targets[n] for n in names if n in self._targets])
         return observed
 
-    def _take(self, group: Group) -> Engine[TickResult]:
+    def _check_course(self, key: GroupKey, before: Course | None = None) -> Course:
+        now = self.courses.find(key)
+        if now is None or (before and (now.epoch, now.ticks) != (before.epoch, before.ticks)):
+            raise Passing("role-closed", "The group's role on this node changed.")
+        return now
+
+    def _take(self, key: GroupKey, group: Group) -> Engine[TickResult]:
+        course = self._check_course(key, group.course)
         last = {name: member.last for name, member in group.members.items()}
         seqs = (tick.seq for s in last.values() if s and (tick := parse_tick(s.name)))
-        self._seq = max(self._seq, *seqs, 0) + 1
-        name = TickName(self.epoch, self._seq, int(self._clock.now()))
-        limits = group.policy.limits
-        return (yield from take_tick(group.name, group.pool, last, name, limits))
+        self._seq = max(self._seq, course.seq, *seqs, 0) + 1
+        name = TickName(course.epoch, self._seq, int(self._clock.now()))
+        limits, labels = group.policy.limits, {d: course.called(d) for d in last}
+        return (yield from take_tick(group.name, group.pool, last, name, limits, labels))
 
     def _remember(self, key: GroupKey, result: TickResult) -> None:
-        known = self._unfinished.get(key, ())
-        self._unfinished[key] = result.unfinished
+        known, self._unfinished[key] = self._unfinished.get(key, ()), result.unfinished
         for dataset in sorted(set(result.unfinished).difference(known)):
             message = (
                 f"{dataset} is somebody's receive that has not ended: no snapshots until then."
             )
             self._tell(Event.DATASET_REFUSED, dataset=dataset, group=key[0], message=message)
-        group = self.groups[key]
-        changes = {d: group.members[d].adding(s) for d, s in result.taken.items()}
-        self.groups[key] = group.updated(changes)
-        self.manifests[key] = result.manifest
-        self._note_valid(result.manifest)
+        valid = replace(result.manifest, members=result.valid)
+        self.courses.note_manifest(result.manifest)
+        if (group := self.groups.get(key)) is None:
+            return  # its role changed meanwhile
+        self.groups[key] = group.adding(result.taken)
+        self.manifests[key] = valid
+        self._valid.note(valid)
         seq, at = result.manifest.seq, result.manifest.at
         counts = {"taken": len(result.taken), "members": len(group.members)}
         self._tell(Event.TICK_TAKEN, group=key[0], pool=key[1], seq=seq, tick_at=at, **counts)
-        for name in group.policy.targets:
+        for name in group.course.targets:
             if name in self._targets:
                 self._unsent[name].add([result.manifest])
 
     def prune(self, key: GroupKey) -> Engine[None]:
         """Destroy what nobody votes for in one group. Errors are told."""
         group = self.groups.get(key)
-        if group is None:
+        if group is None or self.courses.ticked(key) is None:
             return
         dooms: dict[str, Doom] = {}
         left: list[str] = []
@@ -327,8 +348,8 @@ class Source:
 
     def _awaited(self, group: Group, name: str, history: History) -> tuple[Awaited, ...]:
         lanes = self.lanes.of_dataset(name)
-        committed = {s.lane.target.name: s.committed.guid for s in lanes if s.committed}
-        return find_awaited(history, group.policy, self._peers, committed)
+        arrived = {s.lane.target.name: s.arrived.guid for s in lanes if s.arrived}
+        return find_awaited(history, group.policy, self._peers, arrived)
 
     def _look(
         self, group: Group, name: str, member: Member, gives_way: GivesWay
@@ -351,7 +372,7 @@ class Source:
             return removal, pins
 
         history, told = member.history, self.manifests.get((group.policy.name, group.pool))
-        lanes = [(s.lane.target.name, s.pins, s.committed) for s in self.lanes.of_dataset(name)]
+        lanes = [(s.lane.target.name, s.pins, s.arrived) for s in self.lanes.of_dataset(name)]
         valid = told.members.get(name) if told is not None else None
         asked = (history, group.policy, gives_way, valid, dict(self.readers()), lanes)
         before = self._at_rest.get(name)
@@ -371,7 +392,9 @@ class Source:
 
     def _forget(self, key: GroupKey, name: str, guids: Collection[int]) -> None:
         """These are not there any more."""
-        group = self.groups[key]
+        group = self.groups.get(key)
         self._gone.setdefault(key, set()).update(guids)
-        if guids and name in group.members:  # else observed again meanwhile, and it is gone
+        if (
+            guids and group is not None and name in group.members
+        ):  # else observed again meanwhile, and it is gone
             self.groups[key] = group.updated({name: group.members[name].without(guids)})

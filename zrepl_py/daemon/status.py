@@ -2,18 +2,22 @@
 pool hangs still answers. "Safe" is said only of what the target has committed and acknowledged.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
 from zrepl_py import __version__
 from zrepl_py.core.diff import explain_conflict, newest_own
 from zrepl_py.daemon.contacts import Contacts, describe_error
+from zrepl_py.daemon.courses import GroupKey
 from zrepl_py.daemon.lanes import LaneState
-from zrepl_py.daemon.loss import render_loss, render_unpaired
+from zrepl_py.daemon.loss import render_loss, render_twice, render_unpaired
 from zrepl_py.daemon.progress import Progress
 from zrepl_py.daemon.proof_jobs import describe_known
 from zrepl_py.daemon.replicas import Known, Replicas
-from zrepl_py.daemon.source import GroupKey, Source, Ticks
+from zrepl_py.daemon.role_view import Landed, describe_role, find_primary
+from zrepl_py.daemon.roles import SERVING, GroupRole
+from zrepl_py.daemon.source import Source
+from zrepl_py.daemon.ticks import Ticks
 from zrepl_py.model.history import EMPTY, Snapshot
 from zrepl_py.model.policy import Policy
 from zrepl_py.model.proof import LastProofs
@@ -33,13 +37,17 @@ def describe(
     contacts: Contacts | None = None,
     last_proofs: Callable[[str], LastProofs] = lambda _: NO_PROOFS,
     told: Callable[[str, str], LastProofs] = lambda *_: NO_PROOFS,
+    roles: Iterable[GroupRole] = (),
 ) -> dict[str, Any]:
     """The answer to `zr status --json` (docs/reference/status.md)."""
     targets = contacts.describe_targets() if contacts else []
     sources = contacts.describe_sources() if contacts else []
+    twice = list(contacts.twice()) if contacts else []
     now, monotonic = clock.now(), clock.monotonic()
+    roles = tuple(roles)
     groups = [
-        _describe_group(source, key, policy, monotonic) for key, policy in source.policies.items()
+        _describe_group(source, key, source.policies[key], monotonic)
+        for key in source.courses.ticking()
     ]
     lanes = [
         _describe_lane(source, state, now, progress, last_proofs(uuid))
@@ -49,15 +57,19 @@ def describe(
         describe_replica(known, told(known.place.source.uuid, lane), now)
         for lane, known in replicas.lanes.items()
     ]
+    kept += [one for role in roles for one in describe_followed(role, kept)]
     sent = {lane["dataset"] for lane in lanes}
     members = {name for key in source.policies for name in _members(source, key)}
+    shown = [describe_role(role, now, monotonic, _find_landed(role, replicas)) for role in roles]
+    served = find_served(roles, replicas, {one["source"] for one in kept})
+    sources = [{**one, "served": one["source"] in served} for one in sources]
+    loss = render_loss(lanes, groups, sorted(members - sent), targets, sources, roles=shown)
     return {
         "format": FORMAT,
         "version": __version__,
         "node": node.name,
         "uuid": node.uuid,
-        "sentence": render_loss(lanes, groups, sorted(members - sent), targets, sources)
-        + render_unpaired(source.unpaired),
+        "sentence": loss + render_twice(twice) + render_unpaired(source.unpaired),
         "groups": groups,
         "lanes": lanes,
         "replicas": kept,
@@ -65,11 +77,52 @@ def describe(
         "unpaired": source.unpaired,
         "targets": targets,
         "sources": sources,
+        "twice": twice,
+        "roles": shown,
         "questions": source.questions + replicas.questions,
         "readers": {
             str(guid): who for guid, who in {**source.readers(), **replicas.readers()}.items()
         },
     }
+
+
+def find_served(
+    roles: Iterable[GroupRole], replicas: Replicas, copied: Collection[str]
+) -> set[str]:
+    """Nodes of which nothing is kept here but what this node serves itself now. `copied`: those of
+    which there are replicas."""
+    served = {role.peer.name for role in roles if role.state in SERVING}
+    shared = {role.policy.name for role in roles}
+    return {name for name in served - set(copied) if not replicas.expects(name, shared)}
+
+
+def _find_landed(role: GroupRole, replicas: Replicas) -> Landed:
+    """What came of the group's members, as those remember who received it."""
+    if role.state in SERVING:
+        return {}
+    mine = (k for k in replicas.lanes.values() if k.place.source == role.peer and k.shown)
+    newest = ((k.dataset, newest_own(k.shown.view.history)) for k in mine if k.shown)
+    return {dataset: snapshot.guid for dataset, snapshot in newest if snapshot is not None}
+
+
+def describe_followed(role: GroupRole, kept: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Of `replicas`, those of a group that the other node leads and of which nothing came since
+    this one's role changed: they are here all the same, as the role's newest look shows."""
+    peer, look = role.peer.name, role.look
+    if look is None or role.state in SERVING or find_primary(role) != peer:
+        return
+    named = {one["dataset"] for one in kept if one["source"] == peer}
+    for member, place in role.node.group.members.items():
+        if member not in named and place in look.trees.seen:
+            newest = newest_own(look.trees.history(place))
+            yield {
+                "dataset": member,
+                "source": peer,
+                "replica": place,
+                "newest": newest.name if newest else None,
+                "refused": None,
+                "proof": None,
+            }
 
 
 def _describe_group(

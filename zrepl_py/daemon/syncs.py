@@ -13,8 +13,10 @@ from typing import Any
 from zrepl_py.core.codec import encode
 from zrepl_py.core.diff import explain_conflict
 from zrepl_py.daemon.agenda import Agenda
+from zrepl_py.daemon.courses import GroupKey
 from zrepl_py.daemon.lanes import LaneState
-from zrepl_py.daemon.source import GroupKey, Source, Ticks
+from zrepl_py.daemon.source import Source
+from zrepl_py.daemon.ticks import Ticks
 from zrepl_py.engine.receipt import issue_receipt
 from zrepl_py.errors import Passing, Refused, Standing, ZrError
 from zrepl_py.model.history import EMPTY, Snapshot
@@ -62,7 +64,9 @@ class Syncs:
         with self._agenda.monitor:
             wanted = tuple(datasets or ())
             pools = {name.split("/")[0] for name in wanted}
-            keys = [key for key in source.policies if not wanted or key[1] in pools]
+            courses = source.courses
+            here = {key: courses.find(key) for key in source.policies}
+            keys = [k for k, c in here.items() if c and c.ticks and (not wanted or c.pool in pools)]
             if not keys:
                 raise _not_protected(", ".join(wanted))
             if any(source.history_of(name) is None for name in wanted):
@@ -141,7 +145,7 @@ class Syncs:
         return lanes
 
     def _check_targets(self, known: Sync) -> None:
-        named = {t for key in known.begun for t in self._source.policies[key].targets}
+        named = {t for key in known.begun for t in self._source.courses.targets(key)}
         away = sorted(named.intersection(self._source.unpaired))
         if away:
             raise Standing(
@@ -160,7 +164,7 @@ class Syncs:
         if there is not None and (
             there.guid == guid or (wanted and here and here.createtxg >= wanted.createtxg)
         ):
-            return Holding(state.lane.uuid, name, there.guid, there.name)
+            return Holding(state.lane.uuid, state.lane.called, there.guid, there.name)
         _check_not_blocked(state, wanted)
         return None
 
@@ -168,6 +172,11 @@ class Syncs:
         """Let the target confirm; returns what still has to be waited for."""
         source, target = self._source, state.lane.target
         manifests = list((known.manifests or {}).values())
+        courses = [source.courses.find(key) for key in known.begun]
+        if any(course is None for course in courses) or not all(
+            source.courses.confirms(key) for key in known.begun
+        ):
+            return [f"{target.name} to follow: a node that serves alone confirms nothing"]
         if self._silent(target.name):
             return [f"{target.name} to confirm it"]
         if not all(source.has_told(target.name, manifest) for manifest in manifests):
@@ -178,7 +187,7 @@ class Syncs:
             source.node.name,
             target.uuid,
             target.name,
-            str(source.epoch),
+            str(max((c.epoch for c in courses if c is not None), key=lambda epoch: epoch.n)),
             min(manifest.at for manifest in manifests),
             int(self._clock.now()),
             {manifest.group: manifest.seq for manifest in manifests},

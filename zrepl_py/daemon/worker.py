@@ -2,8 +2,8 @@
 zfs|receive|proof|host|warden …`.
 
 Which question it answers: what is this process, and with which rights does it listen? Started by
-systemd/zr-zfs@.service, zr-receive@.service and zr-proof@.service, or by the warden, which `zr
-daemon` starts when it is run by hand as root.
+systemd/zr-zfs@.service and its siblings, or by the warden, which `zr daemon` starts when it is run
+by hand as root.
 """
 
 import argparse
@@ -55,12 +55,13 @@ def _open(kind: WorkerKind, adapter: str, config: str) -> Served:
 
         return open_proof(MachineClock())
     if kind is WorkerKind.HOST:
-        from zrepl_py.adapters.hosting.machine import MachineHost
         from zrepl_py.adapters.hosting.namespaces import check_machines_own
+        from zrepl_py.adapters.hosting.serving import CommandMachine, RolesMachine
         from zrepl_py.adapters.hosting.settings import HostSettings
 
         check_machines_own()
-        return MachineHost(MachineClock(), HostSettings(config))
+        machine = CommandMachine if adapter == "command" else RolesMachine
+        return machine(MachineClock(), HostSettings(config))
     from zrepl_py.adapters.zfs import open_zfs
 
     return open_zfs(adapter)

@@ -4,7 +4,7 @@
 observed again.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from zrepl_py.core.diff import newest_own
@@ -12,10 +12,35 @@ from zrepl_py.core.selection import select_datasets
 from zrepl_py.engine.commands import Engine, ask
 from zrepl_py.errors import Refused
 from zrepl_py.model.history import History, Snapshot
-from zrepl_py.model.names import check_room
+from zrepl_py.model.names import Epoch, check_room
 from zrepl_py.model.observation import Dataset
 from zrepl_py.model.policy import Policy
 from zrepl_py.ports.zfs import ZfsPort
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """Which way a group's streams go, from this node."""
+
+    name: str
+    """What manifests and messages call the group: `radio/tank`."""
+    pool: str
+    """Its pool on this node."""
+    targets: tuple[str, ...]
+    epoch: Epoch
+    roles: bool = False
+    """It has roles: its lanes say the members' names, and the group's epoch."""
+    prefix: str = ""
+    """What stands before a member's name in its dataset's name here: a member is called as on the
+    node whose policy founded the group."""
+    seq: int = 0
+    """The newest tick that is known here, whoever took it."""
+    ticks: bool = True
+    """This node snapshots and prunes it; a group that is being handed over is only sent."""
+
+    def called(self, dataset: str) -> str:
+        """A member's name."""
+        return dataset.removeprefix(self.prefix)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +76,9 @@ class Group:
     """The members of a policy in one pool, parents before children."""
 
     policy: Policy
-    pool: str
+    course: Course
     members: dict[str, Member]
+    """By their datasets' names on this node."""
     missing: tuple[str, ...] = ()
     """Plain names of the policy that match no dataset."""
     refused: dict[str, str] = field(default_factory=dict)
@@ -61,23 +87,37 @@ class Group:
     @property
     def name(self) -> str:
         """What manifests and messages call it."""
-        return f"{self.policy.name}/{self.pool}"
+        return self.course.name
+
+    @property
+    def pool(self) -> str:
+        """Of its members, on this node."""
+        return self.course.pool
+
+    def adding(self, taken: Mapping[str, Snapshot]) -> "Group":
+        """With snapshots of its members that were just taken; a look may have found them since."""
+        own = {d: self.members[d] for d in taken.keys() & self.members.keys()}
+        fresh = {d: m for d, m in own.items() if m.history.snapshot(taken[d].guid) is None}
+        return self.updated({d: m.adding(taken[d]) for d, m in fresh.items()})
 
     def updated(self, changes: dict[str, Member]) -> "Group":
         """With some members replaced."""
         return replace(self, members={**self.members, **changes})
 
 
-def observe_group(policy: Policy, pool: str, reserved: Sequence[str] = ()) -> Engine[Group]:
-    """Look at a pool; nothing at or below `reserved` is ever a member.
+def observe_group(policy: Policy, course: Course, reserved: Sequence[str] = ()) -> Engine[Group]:
+    """Look at a pool; nothing at or below `reserved` (members' names) is ever a member.
 
     Errors: dataset-missing, pool-suspended, …
     """
-    seen = {d.name: d for d in (yield from ask(ZfsPort.observe_datasets, pool))}
-    selected = select_datasets(policy.selection, tuple(seen), reserved)
+    prefix = course.prefix
+    below = yield from ask(ZfsPort.observe_datasets, course.pool)
+    seen = {d.name: d for d in below if d.name.startswith(prefix)}
+    called = tuple(course.called(name) for name in seen)
+    selected = select_datasets(policy.selection, called, reserved)
     members: dict[str, Member] = {}
     refused: dict[str, str] = {}
-    for name in selected.names:
+    for name in (prefix + member for member in selected.names):
         try:
             check_room(name)
         except Refused as error:
@@ -85,8 +125,8 @@ def observe_group(policy: Policy, pool: str, reserved: Sequence[str] = ()) -> En
             continue
         history = yield from ask(ZfsPort.observe_history, name)
         members[name] = Member(seen[name], history)
-    here = tuple(m for m in selected.missing if m.split("/")[0] == pool)
-    return Group(policy, pool, members, here, refused)
+    here = tuple(m for m in selected.missing if m.split("/")[0] == course.name.split("/")[-1])
+    return Group(policy, course, members, here, refused)
 
 
 def pools_of(policy: Policy) -> tuple[str, ...]:

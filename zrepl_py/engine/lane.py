@@ -4,7 +4,7 @@ What is known of a lane is only a cache: any error throws it away, and the next 
 sides again. That is the whole recovery from a crash.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from zrepl_py.core.diff import find_in_origin
@@ -64,16 +64,27 @@ def observe_lane(lane: Lane) -> Engine[LaneView]:
     return LaneView(lane.target.short, lane.raw, source, held, replica)
 
 
+def _unnoted(view: LaneView) -> None:
+    pass
+
+
 def replicate_lane(
-    lane: Lane, view: LaneView | None, skip: Skip = skip_nothing
+    lane: Lane,
+    view: LaneView | None,
+    skip: Skip = skip_nothing,
+    noted: Callable[[LaneView], None] = _unnoted,
 ) -> Engine[LaneResult]:
     """Run a lane until its target has committed the source's newest snapshot, or a conflict.
 
     `view` is what the last run returned, brought up to date with new snapshots, or None.
+    `noted(view)` hears of each look at both sides and of each commit, before anything follows from
+    it: what the target lost, or has by now, must be known while it is sent the rest, which may take
+    days, and may fail.
     """
     fresh = view is None
     if view is None:
         view = yield from observe_lane(lane)
+        noted(view)
     plan = plan_lane(view, skip)
     if fresh and isinstance(plan, Unrelated) and (yield from _mark_origin(lane, view)):
         view = yield from observe_lane(lane)
@@ -84,7 +95,7 @@ def replicate_lane(
                 yield from perform_step(lane, view, step)
             return LaneResult(view, conflict=plan)
         # A conflict found in what is remembered is believed only when both sides still show it.
-        return (yield from replicate_lane(lane, None, skip))
+        return (yield from replicate_lane(lane, None, skip, noted))
     committed: list[Snapshot] = []
     for step in plan.steps:
         try:
@@ -97,11 +108,12 @@ def replicate_lane(
             stale = isinstance(error, Refused) and not fresh
             if not (gone or stale):
                 raise
-            rest = yield from replicate_lane(lane, None, skip)
+            rest = yield from replicate_lane(lane, None, skip, noted)
             return _join(committed, plan, rest)
         view = apply_step(view, step, createtxg)
         if isinstance(step, SendFull | SendIncrement | Resume):
             committed.append(step.to)
+            noted(view)
     return _join(committed, plan, LaneResult(view))
 
 
@@ -131,12 +143,14 @@ def _join(committed: list[Snapshot], plan: Plan, rest: LaneResult) -> LaneResult
     )
 
 
-def carry_properties(lane: Lane, told: Mapping[str, str] | None) -> Engine[Mapping[str, str]]:
+def carry_properties(
+    lane: Lane, told: Mapping[str, str] | None, beside: Mapping[str, str]
+) -> Engine[Mapping[str, str]]:
     """Tell the target the properties that belong to the data, unless they are those it was told.
 
-    Its replica must exist. Returns what the target now knows.
+    Its replica must exist. `beside`: those that are not set on it. Returns what the target knows.
     """
-    properties = yield from ask(ZfsPort.observe_properties, lane.dataset)
+    properties = {**beside, **(yield from ask(ZfsPort.observe_properties, lane.dataset))}
     if properties != told:
         yield from ask(PeerPort.tell_properties, lane, properties)
     return properties

@@ -33,18 +33,22 @@ class Place:
     """Where one source's replicas live on this node."""
 
     parent: str
-    """`back/zr/alpha`: made for this source alone."""
+    """`back/zr/alpha`: made for this source alone. Empty: a dataset is called as at its source."""
     source: Node
+    fixed: str = ""
+    """Of a group with roles, its pool here: a member is found by its name alone, for it was here
+    before any lane, and lanes change with the direction."""
 
     @property
     def pool(self) -> str:
         """The pool's name."""
-        return self.parent.split("/")[0]
+        return self.fixed or self.parent.split("/")[0]
 
     def replica(self, dataset: str) -> str:
         """The replica's name for a source's dataset; raises Refused(bad-name)."""
         check_dataset_name(dataset)
-        return check_room(check_dataset_name(f"{self.parent}/{dataset}"))
+        above = f"{self.parent}/" if self.parent else ""
+        return check_room(check_dataset_name(f"{above}{dataset}"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,26 +69,34 @@ def observe_replica(place: Place, lane: str, dataset: str) -> Engine[Replica]:
     """
     seen = yield from _datasets_below(place)
     usual = place.replica(dataset)
-    found = find_marked(seen, lane) or find_unmarked(seen, usual, lane)
+    if place.fixed:
+        found = next((d for d in seen if d.name == usual), None)
+    else:
+        found = find_marked(seen, lane) or find_unmarked(seen, usual, lane)
     if found is None:
-        if any(d.name == usual and LANE_PROPERTY in d.user_properties for d in seen):
+        if not place.fixed and any(
+            d.name == usual and LANE_PROPERTY in d.user_properties for d in seen
+        ):
             raise Refused(
                 "lane-mismatch",
                 f"{usual} is the replica of another dataset than lane {lane}: the source's "
                 f"{dataset} was destroyed and made again, or renamed over.",
                 f"Rename {usual} on the target to keep it; a new replica is then begun.",
             )
-        return Replica(usual, ReplicaView(False))
+        return Replica(usual, ReplicaView(False), not place.parent)
     history = yield from ask(ZfsPort.observe_history, found.name)
     resume = yield from ask(ZfsPort.observe_resume, found.name)
     held = yield from _observe_held(place, found.name, history)
-    marked = LANE_PROPERTY in found.user_properties
+    mark = found.user_properties.get(LANE_PROPERTY)
+    marked = mark is not None
+    if place.fixed:  # its lane may be another one by now; at its founder it has never had one
+        marked = mark == lane or not place.parent
     return Replica(found.name, ReplicaView(True, history, resume, held), marked)
 
 
 def _datasets_below(place: Place) -> Engine[list[Dataset]]:
     try:
-        seen = yield from ask(ZfsPort.observe_datasets, place.parent)
+        seen = yield from ask(ZfsPort.observe_datasets, place.parent or place.pool)
     except Standing as error:
         if error.reason != "dataset-missing":
             raise
@@ -117,7 +129,7 @@ def hold_base(place: Place, replica: Replica, lane: str, guid: int) -> Engine[Re
         )
     tag = render_hold(place.source.short)
     if not replica.marked:
-        yield from ask(ZfsPort.set_user_properties, replica.name, {LANE_PROPERTY: lane})
+        yield from ask(ZfsPort.set_user_properties, (replica.name,), {LANE_PROPERTY: lane})
     if wanted - held:
         yield from ask(ZfsPort.hold, _names(replica, wanted - held), tag)
     if held - wanted:
@@ -150,8 +162,10 @@ def prepare_receive(
     if replica.view.exists or begin.from_guid or begin.resumes:
         return replica
     seen = yield from _datasets_below(place)
-    above = _check_parent(seen, begin)
-    name = choose_name(seen, replica.name, begin.lane.lane, above)
+    name = replica.name
+    if not place.fixed:
+        above = _check_parent(seen, begin)
+        name = choose_name(seen, name, begin.lane.lane, above)
     folder = name.rpartition("/")[0]
     if all(d.name != folder for d in seen):
         yield from ask(ZfsPort.create_placeholder, folder)
@@ -181,21 +195,32 @@ def receive_stream(place: Place, replica: Replica, begin: Begin, fd: int) -> Eng
     """
     name = replica.name
     snapshot = join_snapshot(name, begin.to_name)
-    yield from ask(
-        ZfsPort.receive,
-        snapshot,
-        fd=fd,
-        to_guid=begin.to_guid,
-        from_guid=begin.from_guid,
-        raw=begin.raw,
-    )
+    try:
+        yield from ask(
+            ZfsPort.receive,
+            snapshot,
+            fd=fd,
+            to_guid=begin.to_guid,
+            from_guid=begin.from_guid,
+            raw=begin.raw,
+        )
+    except Standing as error:
+        if not place.fixed or error.reason != "no-rights":
+            raise
+        # A member that is new: the next turn of the role gives the right.
+        raise Passing(
+            "role-closed",
+            f"The right to receive into {name} is not given yet.",
+            "It is tried again by itself; if it lasts for minutes, `zr status` on the node that "
+            "receives says why.",
+        ) from error
     landed = yield from ask(ZfsPort.observe_snapshot, snapshot)
     if landed is None or landed.guid != begin.to_guid:
         found = landed.guid if landed else "nothing"
         raise Corrupt("wrong-guid", f"{snapshot} was received, but the pool shows {found} there.")
     if not replica.marked:
         lane = {LANE_PROPERTY: begin.lane.lane}
-        yield from ask(ZfsPort.set_user_properties, name, lane)
+        yield from ask(ZfsPort.set_user_properties, (name,), lane)
     record: dict[str, Json] = {
         "lane": begin.lane.lane,
         "source": place.source.uuid,
@@ -222,4 +247,4 @@ def store_properties(place: Place, name: str, properties: Mapping[str, str]) -> 
     gone = {key: "" for key in stored if key.startswith(ORIGINAL_PREFIX) and key not in wanted}
     changed = {key: value for key, value in wanted.items() if stored.get(key) != value}
     if changed or gone:
-        yield from ask(ZfsPort.set_user_properties, name, {**changed, **gone})
+        yield from ask(ZfsPort.set_user_properties, (name,), {**changed, **gone})

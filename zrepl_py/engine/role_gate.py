@@ -8,17 +8,17 @@ from zrepl_py.core.gate import CLOSED, OPEN
 from zrepl_py.core.opening import TAKING, GateStep
 from zrepl_py.engine.commands import Engine, ask
 from zrepl_py.engine.role_node import RoleNode
-from zrepl_py.engine.role_rescue import align
-from zrepl_py.engine.role_sight import has_right, head_epoch, render_marker
+from zrepl_py.engine.role_rescue import align, render_outcome
+from zrepl_py.engine.role_sight import has_right, head_epoch, list_receivable, render_marker
 from zrepl_py.engine.role_tick import take_role_tick
 from zrepl_py.engine.role_tree import Trees, wants_mount
 from zrepl_py.errors import Bug
 from zrepl_py.model.host import AddressState, ServiceState
-from zrepl_py.model.rescue import render_step
 from zrepl_py.model.tree import TreeDataset
 from zrepl_py.ports.datasets import DatasetPort
 from zrepl_py.ports.host import HostPort
 from zrepl_py.ports.rolelanes import RoleLanesPort
+from zrepl_py.ports.zfs import ZfsPort
 
 _OPENING = frozenset(step for step, _ in TAKING)
 
@@ -33,7 +33,10 @@ def perform_gate(node: RoleNode, trees: Trees, step: GateStep) -> Engine[str]:
                 if (yield from has_right(parent)):
                     yield from ask(DatasetPort.forbid_receive, parent)
         case GateStep.ALLOW_RECEIVE:
-            for parent in node.group.receive_below:
+            awaited = set(node.group.members.values()) - trees.seen.keys()
+            for parent in list_receivable(node, trees):
+                if parent in awaited:  # it is made by its first stream, below what is there
+                    yield from ask(ZfsPort.create_placeholder, parent.rpartition("/")[0])
                 yield from ask(DatasetPort.allow_receive, parent)
         case GateStep.END_RECEIVES:
             yield from ask(RoleLanesPort.end_receives)
@@ -41,7 +44,7 @@ def perform_gate(node: RoleNode, trees: Trees, step: GateStep) -> Engine[str]:
             done = yield from align(node, trees)
             if isinstance(done, GateStep):
                 yield from perform_gate(node, trees, done)
-            return f"{step}: {done if isinstance(done, GateStep) else render_step(done)}"
+            return f"{step}: {render_outcome(done)}"
         case GateStep.TAKE_EPOCH_SNAPSHOT:
             yield from take_role_tick(node, trees, whole=True)
         case GateStep.START_SERVICES | GateStep.STOP_SERVICES:
@@ -58,29 +61,31 @@ def perform_gate(node: RoleNode, trees: Trees, step: GateStep) -> Engine[str]:
             yield from _set_gate(trees.closable(node), CLOSED, readonly=True)
         case GateStep.MAKE_WRITABLE:
             yield from _set_gate(trees.placed(node), OPEN, readonly=False)
-        case (
-            GateStep.LOAD_KEYS | GateStep.GIVE_PROPERTIES | GateStep.MOUNT | GateStep.WRITE_MARKERS
-        ):
-            for dataset in trees.placed(node):
-                yield from _open_one(node, dataset, step)
+        case GateStep.LOAD_KEYS:
+            yield from load_keys(node, trees)
+        case GateStep.GIVE_PROPERTIES:
+            every = {d.name: d.guid for d in trees.placed(node)}
+            yield from ask(DatasetPort.restore_properties, every)
+        case GateStep.MOUNT:
+            yield from ask(DatasetPort.mount, _mounting(node, trees))
+        case GateStep.WRITE_MARKERS:
+            names = list(_mounting(node, trees))
+            yield from ask(HostPort.write_markers, names, render_marker(head_epoch(node)))
         case _:
             raise Bug("role-step", f"{step} is no step of the gate.")
     return str(step)
 
 
-def _open_one(node: RoleNode, dataset: TreeDataset, step: GateStep) -> Engine[None]:
-    """Parents come before children."""
-    name, guid = dataset.name, dataset.guid
-    if step is GateStep.LOAD_KEYS:
+def load_keys(node: RoleNode, trees: Trees) -> Engine[None]:
+    """Of every member here that is encrypted. Errors: Standing(key-missing)."""
+    for dataset in trees.placed(node):  # parents come before children
         if dataset.encryption_root is not None and not dataset.key_loaded:
-            yield from ask(DatasetPort.load_key, name, guid)
-    elif step is GateStep.GIVE_PROPERTIES:
-        yield from ask(DatasetPort.restore_properties, name, guid)
-    elif wants_mount(dataset, node.group):
-        if step is GateStep.MOUNT:
-            yield from ask(DatasetPort.mount, name, guid)
-        else:
-            yield from ask(HostPort.write_marker, name, render_marker(head_epoch(node)))
+            yield from ask(DatasetPort.load_key, dataset.name, dataset.guid)
+
+
+def _mounting(node: RoleNode, trees: Trees) -> dict[str, int]:
+    """Which members are mounted here, and their guids."""
+    return {d.name: d.guid for d in trees.placed(node) if wants_mount(d, node.group)}
 
 
 def _move_services(node: RoleNode, start: bool) -> Engine[None]:
@@ -107,7 +112,10 @@ def _release(node: RoleNode, trees: Trees) -> Engine[None]:
 
 def _set_gate(datasets: list[TreeDataset], gate: dict[str, str], *, readonly: bool) -> Engine[None]:
     """A dataset with canmount=off holds others, and stays so."""
-    for dataset in datasets:
-        values = {k: v for k, v in gate.items() if k != "canmount" or dataset.canmount != "off"}
-        yield from ask(DatasetPort.set_gate, dataset.name, dataset.guid, values)
+    holding = {d.name: d.guid for d in datasets if d.canmount == "off"}
+    others = {d.name: d.guid for d in datasets if d.canmount != "off"}
+    without = {word: value for word, value in gate.items() if word != "canmount"}
+    for guids, values in ((others, gate), (holding, without)):
+        if guids:
+            yield from ask(DatasetPort.set_gate, guids, values)
     yield from ask(HostPort.apply_readonly, [d.name for d in datasets], readonly)

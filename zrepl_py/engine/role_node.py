@@ -19,8 +19,10 @@ Ports: DatasetPort, ZfsPort, HostPort, JournalPort, ClockPort, AuthorityPort, Ro
 RoleLanesPort. Turns of one node never overlap; `say` may be called between any two commands.
 """
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from zrepl_py.core.codec import decode, encode
 from zrepl_py.core.handshake import GroupWord, MemberWord
@@ -33,10 +35,14 @@ from zrepl_py.errors import Passing
 from zrepl_py.model.lineage import Memory
 from zrepl_py.model.names import parse_epoch
 from zrepl_py.model.policy import Limits
-from zrepl_py.model.rescue import Blocked
+from zrepl_py.model.rescue import Blocked, Sight
 from zrepl_py.model.roles import Order, State
 from zrepl_py.model.site import Manifest, Node
+from zrepl_py.model.tree import TreeDataset
 from zrepl_py.ports.journal import JournalPort
+
+if TYPE_CHECKING:
+    from zrepl_py.engine.role_observe import Look
 
 FORMAT = 1
 KEPT_TICKS = 200
@@ -81,6 +87,17 @@ class RoleGroup:
         return next(iter(self.members.values())).split("/")[0]
 
 
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Nothing was to be done, and this is how it looked."""
+
+    state: State
+    memory: Memory
+    datasets: Mapping[str, TreeDataset]
+    at: float
+    """Monotonic."""
+
+
 @dataclass
 class RoleNode:
     """One group on one node, while its daemon runs."""
@@ -114,7 +131,14 @@ class RoleNode:
     rescuing: bool = False
     since: float | None = None
     """When DRAINING began, or an intent was noted: monotonic."""
+    again: "Look | None" = None
+    """Of the turn before, where that changed nothing but the role: the next one, at once, need not
+    look at the pools."""
     finals: dict[str, int] | None = None
+    finals_at: float = 0.0
+    """When they were taken: monotonic."""
+    sent: dict[str, int] | None = None
+    """Those of them that have just been sent: its next word will say whether they are there."""
     still: bool | None = None
     blocked: Blocked | None = None
     """Why a rescue does not begin."""
@@ -122,6 +146,14 @@ class RoleNode:
     """Encryption roots whose key could not be loaded: a rescue goes on without."""
     shipped: set[int] = field(default_factory=set)
     """guids of rescues that the other node has."""
+    sights: dict[str, Sight] = field(default_factory=dict)
+    """What the last look saw, by dataset: a glance takes from it what ZFS says is unchanged."""
+    settled: dict[str, bool] = field(default_factory=dict)
+    """Whether such a change would show for sure."""
+    rest: "Rest | None" = None
+    """Of the last whole look, where nothing was to be done."""
+    silent_at: float | None = None
+    """When the other node was asked and did not answer: monotonic."""
     repeated: str = ""
     """The step of the last turn: one that changed nothing is not tried again at once."""
 
@@ -159,8 +191,13 @@ def restore_role(
             proved, kept_at = str(record["proved"]), float(str(record["at"]))
     node = RoleNode(group, boot, machine, draw, memory, proved == machine, kept_at=kept_at)
     for kind in ("tick", "manifest"):
+        newest = deque[Any](maxlen=KEPT_TICKS)  # of months of them
         for record in (yield from ask(JournalPort.records, kind)):
-            node.note_manifest(decode(Manifest, record["manifest"]))
+            told: Any = record["manifest"]
+            if told["group"] == group.name:
+                newest.append(told)
+        for told in newest:
+            node.note_manifest(decode(Manifest, told))
     return node
 
 
@@ -188,7 +225,11 @@ def say(node: RoleNode) -> RoleWord:
     if not node.looked:
         raise Passing("peer-silent", "This node has just started, and does not know itself yet.")
     group, memory = node.group, node.memory
-    said = PeerWord(node.state, recall(memory), node.writable, memory.handover)
+    # Whoever is about to open because the other one is silent does not say any more that it is
+    # closed: one that comes back in this very moment must not prove its old role by that.
+    opens = node.silent_at is not None and node.order in (Order.FORCE, Order.CONTINUE)
+    writable = None if opens else node.writable
+    said = PeerWord(node.state, recall(memory), writable, memory.handover)
     word = GroupWord(
         group.here.uuid, group.uuid, memory.lineage, group.founder, group.authority,
         group.stream_flags, dict(node.words), node.rescuing,

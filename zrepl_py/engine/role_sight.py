@@ -10,20 +10,18 @@ from collections.abc import Callable
 from zrepl_py.core.gate import plan_restored
 from zrepl_py.core.opening import GateSight, Steps, wanted_steps
 from zrepl_py.engine.commands import Engine, ask
-from zrepl_py.engine.role_node import RoleNode, promised_bases
-from zrepl_py.engine.role_observe import observe_writable
-from zrepl_py.engine.role_tree import Trees, is_volume, wants_mount
+from zrepl_py.engine.role_node import RoleNode
+from zrepl_py.engine.role_observe import observe_volumes, observe_writable
+from zrepl_py.engine.role_tree import Trees, aligned_bases, is_volume, wants_mount
 from zrepl_py.errors import Standing
 from zrepl_py.model.host import AddressState, MountSeen, ServiceState
 from zrepl_py.model.names import Epoch, parse_tick
+from zrepl_py.model.properties import EPOCH_PROPERTY
 from zrepl_py.model.roles import State
 from zrepl_py.ports.datasets import DatasetPort
 from zrepl_py.ports.host import HostPort
 from zrepl_py.ports.rolelanes import RoleLanesPort
 
-EPOCH_PROPERTY = "zr:epoch"
-"""On a member: the newest epoch that this node took with it, and for which it was brought to the
-tick that is presented."""
 SHUT = ("noauto", "off")
 
 
@@ -63,6 +61,18 @@ def has_right(parent: str) -> Engine[bool]:
         return False
 
 
+def list_receivable(node: RoleNode, trees: Trees) -> list[str]:
+    """Below which the right is wanted where this node follows. Not for a member that is not here
+    yet, and would be made by its first stream directly below the pool: a pool's own dataset never
+    gets the right, so a person has to let it in."""
+    members = set(node.group.members.values())
+    return [
+        place
+        for place in node.group.receive_below
+        if place in trees.seen or place not in members or place.count("/") > 1
+    ]
+
+
 def _receive_forbidden(node: RoleNode, trees: Trees) -> Engine[bool]:
     for parent in node.group.receive_below:
         if (yield from has_right(parent)):
@@ -71,7 +81,7 @@ def _receive_forbidden(node: RoleNode, trees: Trees) -> Engine[bool]:
 
 
 def _receive_allowed(node: RoleNode, trees: Trees) -> Engine[bool]:
-    for parent in node.group.receive_below:
+    for parent in list_receivable(node, trees):
         if not (yield from has_right(parent)):
             return False
     return True
@@ -86,7 +96,7 @@ def _aligned(node: RoleNode, trees: Trees) -> Engine[bool]:
     epoch = str(head_epoch(node))
     members = trees.placed(node)
     here = {d.name for d in members}
-    whole = all(node.group.members[member] in here for member in promised_bases(node))
+    whole = all(node.group.members[member] in here for member in aligned_bases(node, trees))
     return whole and all(d.local.get(EPOCH_PROPERTY) == epoch for d in members)
 
 
@@ -106,9 +116,8 @@ def _writable(node: RoleNode, trees: Trees) -> Engine[bool]:
     members = trees.placed(node)
     if any(d.readonly or not _is_shut(d.canmount, is_volume(d)) for d in members):
         return False
-    names = [d.name for d in members]
-    mounts = yield from _observe_own_mounts(names)
-    volumes = yield from ask(HostPort.observe_volumes, names)
+    mounts = yield from _observe_own_mounts([d.name for d in members])
+    volumes = yield from observe_volumes(members)
     return not any(m.readonly for m in mounts) and not any(v.readonly for v in volumes)
 
 
@@ -130,12 +139,9 @@ def _observe_own_mounts(names: list[str]) -> Engine[list[MountSeen]]:
 
 def _marked(node: RoleNode, trees: Trees) -> Engine[bool]:
     wanted = render_marker(head_epoch(node))
-    for dataset in trees.placed(node):
-        if wants_mount(dataset, node.group):
-            said = yield from ask(HostPort.read_marker, dataset.name)
-            if said != wanted:
-                return False
-    return True
+    names = [d.name for d in trees.placed(node) if wants_mount(d, node.group)]
+    said = yield from ask(HostPort.read_markers, names)
+    return all(said.get(name) == wanted for name in names)
 
 
 def _epoch_snapshot(node: RoleNode, trees: Trees) -> Engine[bool]:
@@ -193,7 +199,7 @@ def _readonly(node: RoleNode, trees: Trees) -> Engine[bool]:
     datasets = trees.closable(node)
     if any(not d.readonly or not _is_shut(d.canmount, is_volume(d)) for d in datasets):
         return False
-    volumes = yield from ask(HostPort.observe_volumes, [d.name for d in datasets])
+    volumes = yield from observe_volumes(datasets)
     return all(v.readonly for v in volumes)
 
 

@@ -13,6 +13,7 @@ from zrepl_py.model.names import TickName, parse_tick
 from zrepl_py.model.policy import Limits
 from zrepl_py.model.site import Manifest
 from zrepl_py.ports.clock import ClockPort
+from zrepl_py.ports.rolelanes import RoleLanesPort
 
 ANY_SPACE = Limits(min_free_percent=0)
 """A change of roles does not fail because a pool is nearly full."""
@@ -31,6 +32,7 @@ def take_role_tick(node: RoleNode, trees: Trees, *, whole: bool) -> Engine[Manif
     name = TickName(head.epoch, next_seq(node, trees), at)
     done = yield from take_tick(node.group.name, node.group.pool, last, name, ANY_SPACE, called)
     node.note_manifest(done.manifest)
+    yield from ask(RoleLanesPort.note_tick, done.taken)
     return done.manifest
 
 

@@ -26,6 +26,8 @@ class TickResult:
     taken: dict[str, Snapshot]
     """Dataset → the new snapshot; members in which nothing was written are not here."""
     manifest: Manifest
+    valid: dict[str, int]
+    """The same as the manifest's members, by the datasets' own names."""
     unfinished: tuple[str, ...] = ()
     """Members that are nothing but somebody's unfinished receive: ZFS snapshots no such."""
 
@@ -64,4 +66,4 @@ def take_tick(
     manifest = Manifest(group, name.seq, str(name.epoch), name.at, members)
     yield from ask(JournalPort.append, "tick", {"manifest": encode(manifest)})
     unfinished = tuple(d for d, o in outcomes.items() if isinstance(o, Unfinished))
-    return TickResult(taken, manifest, unfinished)
+    return TickResult(taken, manifest, valid, unfinished)

@@ -95,3 +95,10 @@ class NodeConfig:
     """Group → the services and the address that follow its primary."""
     origin: str = ""
     """The file it came from, for messages."""
+
+    @property
+    def receiving_pools(self) -> tuple[str, ...]:
+        """Pools with a receive worker. With roles all: a primary that has handed over follows."""
+        if self.roles:
+            return self.pools
+        return (self.replica_parent.split("/")[0],) if self.replica_parent else ()

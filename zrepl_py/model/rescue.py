@@ -50,6 +50,15 @@ def shipped_place(pool: str, source: str, label: str, member: str) -> str | None
     return f"{pool}/{SHIPPED_PARENT}/{source}/{label}/{member.partition('/')[2]}"
 
 
+def find_rescue_label(dataset: str) -> str | None:
+    """Of a dataset that is a rescue's place, of either kind, or below one; else None."""
+    _, _, path = dataset.partition("/")
+    parts = path.split("/")
+    skipped = {RESCUE_PARENT: 1, SHIPPED_PARENT: 2}.get(parts[0], len(parts))
+    label = parts[skipped] if len(parts) > skipped else ""
+    return parse_rescue_snapshot(render_rescue_snapshot(label))
+
+
 @dataclass(frozen=True, slots=True)
 class Sight:
     """One dataset as it is seen now."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 _LANES = uuid.UUID("6f0d7c3e-2a0b-5c55-9d3c-7a7265706c79")
+_GROUPS = uuid.UUID("0c4b1f02-6a0f-5d0e-8a55-7a7267726f75")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +34,33 @@ class Lane:
     """ZFS sends it uncompressed, so zstd on the wire may pay; never for a raw stream."""
     parent: str = ""
     """uuid of the lane of the nearest dataset above it that is sent too; see wire.Begin."""
+    label: str = ""
+    """What the target is told that it is called, where that is not the dataset's name: a member's
+    name in a group that has roles."""
+    epoch: str = ""
+    """Of the group, where it has roles; else the node's own counts."""
+
+    @property
+    def turned(self) -> bool:
+        """It goes the other way than its policy says: its target founded the group."""
+        return self.label not in ("", self.dataset)
+
+    @property
+    def called(self) -> str:
+        """The dataset, as the target knows it."""
+        return self.label or self.dataset
 
 
 @lru_cache(maxsize=4096)
 def lane_uuid(source_node: str, dataset_guid: int, target_node: str) -> str:
     """Derived, so that no state can be lost: uuid5 of (source, dataset's guid, target)."""
     return str(uuid.uuid5(_LANES, f"{source_node}/{dataset_guid:016x}/{target_node}"))
+
+
+def group_uuid(founder_node: str, group: str) -> str:
+    """A group that has roles, by the node whose policy founded it and its name (`radio/tank`):
+    both nodes derive the same."""
+    return str(uuid.uuid5(_GROUPS, f"{founder_node}/{group}"))
 
 
 @dataclass(frozen=True, slots=True)

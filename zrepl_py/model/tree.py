@@ -25,6 +25,16 @@ class TreeDataset:
     encryption_root: str | None = None
     """None where it is not encrypted."""
     key_loaded: bool = True
+    written_bytes: int | None = None
+    """Since its newest snapshot. May lag behind by a txg that has not ended: 0 proves nothing."""
+    changed_at: int | None = None
+    """When a snapshot of it was last taken or destroyed, in seconds, by this machine's clock.
+    Bookmarks do not count. None: not known."""
+    used_bytes: int | None = field(default=None, compare=False)
+    """What it and its snapshots alone take: freed if it was destroyed, without what stands below
+    it. None: not known."""
+    options: dict[str, str] = field(default_factory=dict)
+    """What its mounts allow (MOUNT_OPTIONS), wherever that is set."""
     local: dict[str, str] = field(default_factory=dict)
     """Properties that are set on it, own ones (`zr:*`) too."""
 
@@ -34,6 +44,8 @@ class TreeDataset:
         return self.name.rpartition("/")[2]
 
 
+MOUNT_OPTIONS = ("atime", "devices", "exec", "relatime", "setuid")
+"""The parent of replicas sets some of them: nothing of another node is executed by accident."""
 GATE_PROPERTIES = {"canmount": ("on", "noauto", "off"), "readonly": ("on", "off")}
 """What a change of roles sets by itself, and the values."""
 READ_ONLY_PROPERTIES = frozenset(

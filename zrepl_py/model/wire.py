@@ -3,7 +3,7 @@
 One control connection carries Calls and Answers; each stream connection carries streams, one at a
 time: Begin, chunks, End, answered by Committed. No message names a path, destroys, forces or sets
 a property of ZFS: a source says its own dataset's name, the receiver alone decides where the
-replica lives.
+replica lives. What the nodes say about roles is in adapters/peer/role_messages.py.
 """
 
 from dataclasses import dataclass, field
@@ -13,6 +13,8 @@ from zrepl_py.model.receipt import Receipt
 from zrepl_py.model.site import Manifest
 
 PROTOCOL = 1
+FEATURES = ("zstd", "fetch", "digest")
+"""Of every node; `roles` comes with the configuration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +29,10 @@ class Hello:
     zfs: str
     epoch: str
     boot: str
-    """A nonce made when the daemon started: a changed one means the peer has forgotten."""
+    """A nonce made when the daemon started: a changed one means the peer has forgotten. Empty of
+    what is no daemon."""
     stream_flags: tuple[str, ...] = ("large_blocks", "compress")
-    features: tuple[str, ...] = ("zstd", "fetch", "digest")
+    features: tuple[str, ...] = FEATURES
     groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Policy name → names of its target nodes, as configured on this side."""
     authority: str = "manual"

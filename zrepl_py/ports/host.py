@@ -90,15 +90,21 @@ class HostPort(Protocol):
         """Where the property `readonly` is set already, make mounts of the machine's own namespace
         follow it. Returns those of which a mount, anywhere, or the device shows the other."""
 
-    def write_marker(self, dataset: str, text: str) -> bool:
-        """Write `.zr/epoch` into a file system that is mounted in the machine's own namespace,
-        synced to disk, following no link. True if it was read back; False where the file system
-        is not mounted, is read-only, or has something else of that name."""
+    def replay_logs(self, datasets: Sequence[str]) -> list[str]:
+        """After a loss of power, what fsync had promised last stands in a file system's intent log
+        alone, until it is mounted: no snapshot has it. Mount each for a moment, read-only, where
+        nobody sees it: ZFS takes the log up then, also where `readonly` is on. Returns those where
+        that could be done; not a volume (its log is taken up with its device), nor one whose key is
+        not loaded."""
 
-    def read_marker(self, dataset: str) -> str | None:
-        """What `.zr/epoch` of a file system says that is mounted in the machine's own namespace,
-        following no link, at most 200 bytes of it; None where there is none, or it is not mounted.
-        """
+    def write_markers(self, datasets: Sequence[str], text: str) -> list[str]:
+        """Write `.zr/epoch` into each file system that is mounted in the machine's own namespace,
+        synced to disk, following no link. Returns those where it was read back; not one that is
+        not mounted, is read-only, or has something else of that name."""
+
+    def read_markers(self, datasets: Sequence[str]) -> dict[str, str]:
+        """What `.zr/epoch` of each says, following no link, at most 200 bytes of it; where there
+        is none, or it is not mounted in the machine's own namespace, it is left out."""
 
     # --- services ---------------------------------------------------------------------------
 

@@ -9,8 +9,10 @@ Contract:
 - Nothing here asks the other node to do something: each decides for itself.
 - No message names a path. Corrupt(malformed): a word that no honest node says (core/role_words.py).
 - Every wait has a deadline (5 s; for `ship_rescue` on its progress).
+- Refused(no-roles): the other node has no such group with this node, or a zr without roles.
 
-Only the model of it exists so far (testing/model_roles.py); the wire's frames come with the daemon.
+RolePeerPort is the asking side, RoleDeskPort and RoleGuardPort are the asked one's.
+adapters/peer/roles.py is between them; testing/model_roles.py is the model of it.
 """
 
 from typing import Protocol
@@ -27,6 +29,30 @@ class RoleGuardPort(Protocol):
         (core/role_words.judge_stream). False: of one that has none, so the node's own epoch
         counts, as ever. `source` is the node uuid that the connection proved.
         Errors: Refused(peer-epoch), Passing(role-closed)."""
+
+
+class RoleDeskPort(Protocol):
+    """What answers the other node; from several threads. `source` is the node uuid that the
+    connection proved, `group` the group's uuid; a word is bounded, and its `boot` the greeting's.
+
+    Errors of each: Refused(no-roles) for a group that has none here, or whose other node is not
+    `source`; Passing(peer-silent) before the first look.
+    """
+
+    def exchange(self, source: str, mine: RoleWord) -> RoleWord:
+        """`source` says `mine` of its group; the answer is what this node says of it now."""
+
+    def note_heartbeat(self, source: str, group: str, beat: Heartbeat) -> None:
+        """Returns when it is in memory."""
+
+    def observe_shipped(self, source: str, group: str, label: str) -> frozenset[int]:
+        """guids of that rescue's snapshots that are here, read from the pool, whichever node's it
+        is."""
+
+    def receive_rescue(self, source: str, group: str, order: ShipOrder, fd: int) -> None:
+        """The stream in the pipe `fd`, which is closed in every case; returns after the commit and
+        the read-back. The place is chosen here (model/rescue.shipped_place).
+        Errors: Refused(bad-name), those of ZfsPort.receive."""
 
 
 class RolePeerPort(Protocol):

@@ -124,7 +124,16 @@ class ZfsPort(Protocol):
         pipe: Passing(stream-cut). Errors: snapshot-missing, key-missing, io-error.
         """
 
-    def receive(self, snapshot: str, *, fd: int, to_guid: int, from_guid: int, raw: bool) -> None:
+    def receive(
+        self,
+        snapshot: str,
+        *,
+        fd: int,
+        to_guid: int,
+        from_guid: int,
+        raw: bool,
+        origin: str | None = None,
+    ) -> None:
         """Receive the one stream in the pipe `fd` as `snapshot` (whole name), and close `fd`.
 
         Resumable, never forced, unmounted. Before anything is written the BEGIN record is compared
@@ -133,6 +142,10 @@ class ZfsPort(Protocol):
         for resuming, if a record came behind BEGIN; Corrupt(stream-damaged);
         Refused(target-modified) where the replica was changed, at the end too, and then the partial
         receive stays; Refused(target-exists); Refused(base-mismatch); no-space; quota; key-missing.
+
+        `origin`, a whole name of a snapshot here: the dataset does not exist yet, and becomes a
+        clone of it; the stream, also one of a clone, is an increment on it. Not resumable: of a
+        stream that was cut nothing is kept.
         """
 
     def abort_receive(self, dataset: str, to_guid: int) -> None:
@@ -144,5 +157,8 @@ class ZfsPort(Protocol):
         Parents are created too, all below an existing dataset. Errors: dataset-missing.
         """
 
-    def set_user_properties(self, dataset: str, values: Mapping[str, str]) -> None:
-        """Set `zr:*` properties; an empty value removes one. Errors: dataset-missing."""
+    def set_user_properties(self, datasets: Sequence[str], values: Mapping[str, str]) -> None:
+        """Set the same `zr:*` properties on all of these, of one pool; an empty value removes one.
+
+        One transaction, so all or none. Errors: dataset-missing.
+        """

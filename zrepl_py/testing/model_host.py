@@ -228,21 +228,29 @@ class ModelHost:
         wrong |= {v.dataset for v in self.observe_volumes(datasets) if v.readonly != readonly}
         return [dataset for dataset in datasets if dataset in wrong]
 
-    def write_marker(self, dataset: str, text: str) -> bool:
-        """See HostPort."""
+    def replay_logs(self, datasets: Sequence[str]) -> list[str]:
+        """See HostPort. There are no intent logs here: what was written is in the next snapshot."""
         self._check_awake()
-        found = self.file_systems.get(dataset)
-        if found is None or found.readonly or not any(m.own for m in found.mounts):
-            return False
-        found.marker = text
-        return True
+        return [dataset for dataset in datasets if dataset in self.file_systems]
 
-    def read_marker(self, dataset: str) -> str | None:
+    def write_markers(self, datasets: Sequence[str], text: str) -> list[str]:
         """See HostPort."""
         self._check_awake()
-        found = self.file_systems.get(dataset)
-        mounted = found is not None and any(m.own for m in found.mounts)
-        return (found.marker or None) if found is not None and mounted else None
+        found = {d: self.file_systems[d] for d in self._mounted_here(datasets)}
+        written = {d: fs for d, fs in found.items() if not fs.readonly}
+        for system in written.values():
+            system.marker = text
+        return list(written)
+
+    def read_markers(self, datasets: Sequence[str]) -> dict[str, str]:
+        """See HostPort."""
+        self._check_awake()
+        said = {d: self.file_systems[d].marker for d in self._mounted_here(datasets)}
+        return {d: text for d, text in said.items() if text}
+
+    def _mounted_here(self, datasets: Sequence[str]) -> list[str]:
+        found = ((d, self.file_systems.get(d)) for d in datasets)
+        return [d for d, fs in found if fs is not None and any(m.own for m in fs.mounts)]
 
     # --- services ---------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ not run. Everything that is told goes through the codec, as it will on the wire.
 daemon that does not run, is silence.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -13,11 +14,12 @@ from zrepl_py.core.diff import Agreement, diff
 from zrepl_py.core.role_words import Heartbeat, RoleWord, ShipOrder, judge_stream
 from zrepl_py.core.roles import RIGHTS
 from zrepl_py.engine.role_node import RoleNode, say
-from zrepl_py.errors import Passing, Refused, ZrError
-from zrepl_py.model.history import EMPTY
+from zrepl_py.engine.role_tree import Trees, find_inherited
+from zrepl_py.errors import Passing, Refused, Standing, ZrError
+from zrepl_py.model.history import EMPTY, Snapshot
 from zrepl_py.model.names import join_snapshot
 from zrepl_py.model.properties import ORIGINAL_PREFIX
-from zrepl_py.model.rescue import render_rescue_snapshot, shipped_place
+from zrepl_py.model.rescue import Sight, render_rescue_snapshot, shipped_place
 from zrepl_py.model.roles import Authority, Order
 from zrepl_py.ports.clock import ClockPort
 from zrepl_py.testing.model_datasets import ModelDatasets
@@ -135,6 +137,9 @@ class ModelRoleLanes:
         """See the port."""
         self.receiving.clear()
 
+    def note_tick(self, taken: Mapping[str, Snapshot]) -> None:
+        """See the port: it looks anyhow."""
+
     def send_all(self) -> None:
         """See the port. Also what the lanes do by themselves, as often as they are let."""
         here = self._wire.ends[self._me]
@@ -172,7 +177,7 @@ class ModelRoleLanes:
             if head is not None:
                 judge_stream(target.state, target.memory, self._me, head.epoch)
             if not any(
-                end.datasets.observe_receive_right(above)
+                _may_receive(end, above)
                 for above in target.group.receive_below
                 if f"{place}/".startswith(f"{above}/")
             ):
@@ -181,16 +186,26 @@ class ModelRoleLanes:
                 end.zfs.create_placeholder(place.rpartition("/")[0])
             since = join_snapshot(name, base.name) if base else None
             full = join_snapshot(name, snapshot.name)
-            stream = here.zfs.stream_of(full, since, raw=False, resume=None)
+            raw = here.zfs.pools.dataset(name).encrypted
+            stream = here.zfs.stream_of(full, since, raw=raw, resume=None)
             end.zfs.receive_stream(
                 join_snapshot(place, snapshot.name), stream, to_guid=snapshot.guid,
-                from_guid=base.guid if base else 0, raw=False,
+                from_guid=base.guid if base else 0, raw=raw,
             )  # fmt: skip
             base = snapshot
         if agreement.pending:
-            carried = here.zfs.observe_properties(name).items()
-            originals = {f"{ORIGINAL_PREFIX}{k}": v for k, v in carried}
-            end.zfs.set_user_properties(place, originals)
+            trees = Trees({d.name: Sight(d) for d in here.datasets.observe_tree(name)})
+            beside = find_inherited(source, trees)
+            carried = {**beside.get(name, {}), **here.zfs.observe_properties(name)}
+            originals = {f"{ORIGINAL_PREFIX}{k}": v for k, v in carried.items()}
+            end.zfs.set_user_properties((place,), originals)
+
+
+def _may_receive(end: RoleEnd, place: str) -> bool:
+    try:
+        return end.datasets.observe_receive_right(place)
+    except Standing:
+        return False  # it is not there, and cannot be made either
 
 
 @dataclass

@@ -14,7 +14,7 @@ from zrepl_py.adapters.zfs.names import check_length, check_own, dataset_of, one
 from zrepl_py.adapters.zfs.placeholder import PLACEHOLDER_WORDS, missing_ancestors
 from zrepl_py.adapters.zfs.programs import render_property_arguments
 from zrepl_py.adapters.zfs.translate import WRONG_PARENT, judge_errno
-from zrepl_py.model.history import Bookmark, History, Snapshot, history_of
+from zrepl_py.model.history import History, Snapshot
 from zrepl_py.model.names import check_dataset_name, join_snapshot
 from zrepl_py.model.observation import (
     Dataset,
@@ -29,6 +29,7 @@ from zrepl_py.model.observation import (
     Unfinished,
 )
 from zrepl_py.model.properties import CARRIED
+from zrepl_py.testing.model_history import show_history
 from zrepl_py.testing.model_zfs_keeps import find_dependents, keeps
 from zrepl_py.testing.model_zfs_receive import receive_into
 from zrepl_py.testing.model_zfs_send import base_of, order_of
@@ -74,14 +75,7 @@ class ModelZfs:
     def observe_history(self, dataset: str) -> History:
         """See the port."""
         with self.pools.lock:
-            found = self._dataset(dataset)
-            return history_of(
-                [version.seen() for version in found.snapshots],
-                [
-                    Bookmark(m.guid, m.createtxg, m.name, m.created_at)
-                    for m in found.bookmarks.values()
-                ],
-            )
+            return show_history(self._dataset(dataset))
 
     def observe_snapshot(self, snapshot: str) -> Snapshot | None:
         """See the port."""
@@ -287,7 +281,16 @@ class ModelZfs:
             self._check_usable(snapshot)
             return order_of(self.pools, snapshot, base, raw=raw, resume=resume)
 
-    def receive(self, snapshot: str, *, fd: int, to_guid: int, from_guid: int, raw: bool) -> None:
+    def receive(
+        self,
+        snapshot: str,
+        *,
+        fd: int,
+        to_guid: int,
+        from_guid: int,
+        raw: bool,
+        origin: str | None = None,
+    ) -> None:
         """See the port."""
         try:
             receive_into(
@@ -297,6 +300,7 @@ class ModelZfs:
                 to_guid=to_guid,
                 from_guid=from_guid,
                 raw=raw,
+                origin=origin,
             )
         finally:
             os.close(fd)
@@ -342,15 +346,15 @@ class ModelZfs:
                     raise judge_errno("create", _EACCES, name)
                 self.pools.make_dataset(name, mounted=False, properties=PLACEHOLDER_WORDS)
 
-    def set_user_properties(self, dataset: str, values: Mapping[str, str]) -> None:
+    def set_user_properties(self, datasets: Sequence[str], values: Mapping[str, str]) -> None:
         """See the port."""
-        render_property_arguments(dataset, values)
+        render_property_arguments(datasets, values)
         with self.pools.lock:
-            local = self._dataset(dataset).local
-            for name, value in values.items():
-                local.pop(name, None)
-                if value:
-                    local[name] = value
+            for found in [self._dataset(dataset) for dataset in datasets]:
+                for name, value in values.items():
+                    found.local.pop(name, None)
+                    if value:
+                        found.local[name] = value
 
     # Looking things up.
 

@@ -24,12 +24,20 @@ _ENOSPC, _EDQUOT, _EAGAIN, _EACCES = 28, 122, 11, 13
 
 
 def receive_into(
-    pools: ModelPools, snapshot: str, read: ReadExactly, *, to_guid: int, from_guid: int, raw: bool
+    pools: ModelPools,
+    snapshot: str,
+    read: ReadExactly,
+    *,
+    to_guid: int,
+    from_guid: int,
+    raw: bool,
+    origin: str | None = None,
 ) -> None:
     """See ports/zfs.py, receive. `read(n)` blocks until n bytes are there, or says stream-cut."""
     reader = StreamReader(read)
     begin = reader.begin()
-    check_begin(begin, to_guid=to_guid, from_guid=from_guid, raw=raw)
+    clone = origin is not None
+    check_begin(begin, to_guid=to_guid, from_guid=from_guid, raw=raw, clone=clone)
     if begin.resuming:
         with pools.lock:
             _check_continues(pools.find(snapshot.partition("@")[0]), snapshot, begin)
@@ -37,7 +45,7 @@ def receive_into(
     if whole:  # such a BEGIN has a payload; it and the head behind it are read before any check
         reader.look_ahead()
     with pools.lock:
-        target = _admit(pools, snapshot, begin)
+        target = _admit(pools, snapshot, begin, origin)
         target.receiving = True
     try:
         if not whole:
@@ -51,11 +59,11 @@ def receive_into(
     finally:
         with pools.lock:
             target.receiving = False
-            if not whole:
+            if not whole or (clone and target.incomplete):
                 _forget(pools, target)
 
 
-def _admit(pools: ModelPools, snapshot: str, begin: Begin) -> ModelDataset:
+def _admit(pools: ModelPools, snapshot: str, begin: Begin, origin: str | None) -> ModelDataset:
     """The dataset to receive into, made if it is a first receive; raises what the kernel would."""
     name, _, version = snapshot.partition("@")
     pool = pools.pool_of(name)
@@ -63,7 +71,10 @@ def _admit(pools: ModelPools, snapshot: str, begin: Begin) -> ModelDataset:
     parent = pools.find(name.rpartition("/")[0])
     if begin.resuming:
         return _admit_resumed(target, snapshot, begin)
-    if pool is None or (target is None and (parent is None or begin.from_guid)):
+    if origin is not None and target is not None:
+        raise judge_errno("receive", _EEXIST, snapshot)
+    alone = begin.from_guid and origin is None
+    if pool is None or (target is None and (parent is None or alone)):
         raise judge_errno("receive", _ENOENT, snapshot)
     if pool.health == "SUSPENDED":
         raise judge_errno("receive", _EAGAIN, snapshot)
@@ -77,10 +88,29 @@ def _admit(pools: ModelPools, snapshot: str, begin: Begin) -> ModelDataset:
         kind = KIND_OF[begin.objset_type]
         if parent is not None and parent.kind is Kind.VOLUME:
             raise judge_errno("receive", WRONG_PARENT, snapshot)
-        target = pools.make_dataset(name, kind, encrypted=begin.raw, mounted=False)
-        target.incomplete, target.key_loaded = True, not begin.raw
+        if origin is not None:
+            target = _make_clone(pools, snapshot, origin, begin)
+        else:
+            target = pools.make_dataset(name, kind, encrypted=begin.raw, mounted=False)
+            target.key_loaded = not begin.raw
+        target.incomplete = True
     target.partial = Partial(begin.to_guid, begin.from_guid, begin.raw)
     return target
+
+
+def _make_clone(pools: ModelPools, snapshot: str, origin: str, begin: Begin) -> ModelDataset:
+    base = pools.version(origin)
+    if base is None:
+        raise judge_errno("receive", _ENOENT, origin)
+    if base.guid != begin.from_guid:
+        raise judge_errno("receive", _ENODEV, snapshot)
+    of = pools.dataset(origin.partition("@")[0])
+    if of.encrypted and not begin.raw and not of.key_loaded:
+        raise judge_errno("receive", _EACCES, snapshot)
+    name = snapshot.partition("@")[0]
+    pools.clone(origin, name)
+    pools.dataset(name).mounted = False
+    return pools.dataset(name)
 
 
 def _check_continues(target: ModelDataset | None, snapshot: str, begin: Begin) -> ModelDataset:
@@ -204,5 +234,7 @@ def _files_of(partial: Partial, target: ModelDataset, txg: int) -> Files:
 def _forget(pools: ModelPools, target: ModelDataset) -> None:
     """Nothing came behind BEGIN: the partial goes, and a dataset that was made for it too."""
     target.partial = None
+    if target.incomplete and target.origin is not None:
+        target.origin.clones -= 1
     if target.incomplete:
         pools.pools[target.name.split("/")[0]].datasets.pop(target.name, None)

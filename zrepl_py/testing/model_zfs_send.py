@@ -35,8 +35,9 @@ def order_of(
     start = base_of(pools, base) if base is not None else None
     if base is not None and start is None:
         raise judge_errno("send", _ENOENT, base)
+    clone = dataset_of(base or "") != found.name
     if start is not None and (
-        dataset_of(base or "") != found.name or start.createtxg >= version.createtxg
+        (clone and start is not found.origin) or start.createtxg >= version.createtxg
     ):
         raise judge_errno("send", _EXDEV, snapshot)
     return Order(
@@ -47,4 +48,5 @@ def order_of(
         base_txg=start.createtxg if start else 0,
         raw=raw and found.encrypted,
         resume=resume,
+        clone=start is not None and clone,
     )

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from zrepl_py.adapters.zfs.begin import (
     COMPRESSED,
+    FLAG_CLONE,
     LARGE_BLOCKS,
     RAW,
     RESUMING,
@@ -55,6 +56,8 @@ class Order:
     base_txg: int
     raw: bool
     resume: tuple[int, int] | None
+    clone: bool = False
+    """The base is of the dataset that this one is a clone of."""
 
 
 def render_stream(order: Order) -> Iterator[bytes]:
@@ -68,7 +71,7 @@ def render_stream(order: Order) -> Iterator[bytes]:
             to_guid=order.to.guid,
             from_guid=order.base_guid,
             features=features,
-            flags=0,
+            flags=FLAG_CLONE if order.clone else 0,
             objset_type=_OST[order.kind],
             created_at=order.to.created_at,
             payload_bytes=0,

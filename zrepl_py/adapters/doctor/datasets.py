@@ -5,15 +5,18 @@ from collections.abc import Sequence
 
 from zrepl_py.adapters.zfs.command_errors import judge_command
 from zrepl_py.adapters.zfs.forks import Ended, run
+from zrepl_py.adapters.zfs.tree import CommandDatasets, check_mountpoint_free
 from zrepl_py.core.audit.seen import Allowed, Placed, Room
-from zrepl_py.errors import Standing
+from zrepl_py.core.gate import plan_mountpoints
+from zrepl_py.engine.role_tree import find_roots
+from zrepl_py.errors import Refused, Standing
 from zrepl_py.model.names import check_dataset_name, parse_cursor, parse_tick
 
 LOOK_SECONDS = 20.0
 SNAPSHOTS_SECONDS = 60.0
 WANTED = (
     "type,mounted,readonly,canmount,mountpoint,volmode,encryption,encryptionroot,keystatus,"
-    "keylocation,zr:placeholder"
+    "keylocation,zr:placeholder,zr:epoch"
 )
 
 
@@ -95,6 +98,20 @@ def observe_placed(root: str) -> list[Placed]:
             return []
         raise
     return parse_placed(text)
+
+
+def observe_occupied(members: Sequence[str]) -> str | None:
+    """Of a group's members that are not mounted, the first that could not be: what is in the way, a
+    sentence. Errors: those of ZFS; mountpoint-unreadable."""
+    every = CommandDatasets().observe_trees(find_roots(members)) if members else []
+    try:
+        for name, path in plan_mountpoints(d for d in every if d.name in members).items():
+            check_mountpoint_free(name, path)
+    except (Refused, Standing) as error:
+        if error.reason not in ("mountpoint-in-use", "bad-mountpoint"):
+            raise
+        return error.message
+    return None
 
 
 def parse_placed(text: str) -> list[Placed]:

@@ -14,14 +14,12 @@ from pathlib import Path
 
 from zrepl_py.adapters.files import ensure_directory
 from zrepl_py.adapters.host.steps import Step, command_step, run_command
+from zrepl_py.adapters.zfs.rights import DELEGATED, RECEIVE_USER, ReceiveRight
 from zrepl_py.errors import Standing
+from zrepl_py.model.config import NodeConfig
 
 SERVICE_USER = "zr"
-RECEIVE_USER = "zr-recv"
 HOMES = {SERVICE_USER: "/var/lib/zr", RECEIVE_USER: "/"}
-DELEGATED = "create,mount,receive:append"
-"""`receive:append` cannot force (OpenZFS 2.3 and newer); older ones know `receive` only."""
-DELEGATED_BEFORE_2_3 = "create,mount,receive"
 PARENT_PROPERTIES = (
     "mountpoint=none",
     "canmount=off",
@@ -147,36 +145,43 @@ def plan_replica_parent(parent: str) -> list[Step]:
 
 
 def _allow_step(parent: str) -> Step:
-    argv = ["zfs", "allow", "-u", RECEIVE_USER, DELEGATED, parent]
-
     def perform() -> None:
-        if run_command(argv, check=False).returncode != 0:
-            run_command([*argv[:4], DELEGATED_BEFORE_2_3, parent])
+        ReceiveRight().allow(parent)
 
-    return Step(f"run: {' '.join(argv)}", perform)
+    return Step(f"run: zfs allow -u {RECEIVE_USER} {DELEGATED[0]} {parent}", perform)
 
 
-def units_of(pools: Sequence[str], replica_parent: str | None) -> list[str]:
+def units_of(node: NodeConfig) -> list[str]:
     """The units that a node needs: workers first, the daemon last."""
-    receiving = [replica_parent.split("/")[0]] if replica_parent else []
     return [
-        *(f"zr-zfs@{pool}.service" for pool in pools),
-        *(f"zr-receive@{pool}.service" for pool in receiving),
-        *(f"zr-proof@{pool}.service" for pool in pools),
+        *(f"zr-zfs@{pool}.service" for pool in node.pools),
+        *(f"zr-receive@{pool}.service" for pool in node.receiving_pools),
+        *(f"zr-proof@{pool}.service" for pool in node.pools),
+        *(_host_unit(pool) for pool in node.pools if node.roles),
         UNIT,
     ]
 
 
-def plan_units(units: Sequence[str]) -> tuple[list[Step], list[str]]:
-    """The step that enables and starts what is not, and notes where that cannot be."""
+def _host_unit(pool: str) -> str:
+    return f"zr-host@{pool}.service"
+
+
+def plan_units(node: NodeConfig) -> tuple[list[Step], list[str]]:
+    """The step that enables and starts what is not, the one that takes away what is needed no more,
+    and notes where that cannot be."""
     if not SYSTEMD.is_dir():
         return [], ["systemd does not run here: start the daemon by hand, as root: zr daemon"]
     if run_command(["systemctl", "cat", UNIT], check=False).returncode != 0:
         return [], ["zr's units are not installed: run `make install` in zr's source"]
-    missing = [
-        unit
-        for unit in units
-        if run_command(["systemctl", "--quiet", "is-enabled", unit], check=False).returncode
-        or run_command(["systemctl", "--quiet", "is-active", unit], check=False).returncode
-    ]
-    return ([command_step(["systemctl", "enable", "--now", *missing])] if missing else []), []
+    missing = [u for u in units_of(node) if not (_is("enabled", u) and _is("active", u))]
+    steps = [command_step(["systemctl", "enable", "--now", *missing])] if missing else []
+    # Root without a sandbox, which nobody asks for anything.
+    left = [] if node.roles else [u for u in map(_host_unit, node.pools) if _is("enabled", u)]
+    if left:
+        steps.append(command_step(["systemctl", "disable", "--now", *left]))
+    return steps, []
+
+
+def _is(what: str, unit: str) -> bool:
+    argv = ["systemctl", "--quiet", f"is-{what}", unit]
+    return run_command(argv, check=False).returncode == 0

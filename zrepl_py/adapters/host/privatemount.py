@@ -12,6 +12,7 @@ import os
 import tempfile
 from dataclasses import dataclass
 
+from zrepl_py.adapters.zfs.forks import run
 from zrepl_py.errors import Corrupt, Standing, ZrError
 
 _CLONE_NEWNS = 0x20000
@@ -80,11 +81,13 @@ def _translate(error: OSError, whole: str, dataset: str) -> ZrError:
             f"Only root can read {whole}: it is mounted nowhere.",
             "Run this as root.",
         )
-    if error.errno in (errno.EACCES, errno.EPERM, errno.ENOKEY):
+    if error.errno in (errno.EACCES, errno.EPERM, errno.ENOKEY) and (
+        root := _find_missing_key(dataset)
+    ):
         return Standing(
             "key-missing",
-            f"{whole} cannot be mounted: the key of {dataset} is probably not loaded.",
-            f"Run `zfs load-key -r {dataset}`, and `zfs unload-key -r {dataset}` afterwards.",
+            f"{whole} cannot be mounted: the key of {root} is not loaded.",
+            f"Run `zfs load-key {root}`, and `zfs unload-key {root}` afterwards.",
         )
     if error.errno == errno.EIO:
         return Corrupt(
@@ -97,3 +100,18 @@ def _translate(error: OSError, whole: str, dataset: str) -> ZrError:
         f"{whole} cannot be mounted: {os.strerror(error.errno or 0)}.",
         "Check that the pool is imported, and that this runs outside of a container.",
     )
+
+
+def _find_missing_key(dataset: str) -> str | None:
+    """The dataset whose key has to be loaded: the encryption root, which for a child, a rescue, or
+    what was received on another one's snapshot is another dataset. `zfs load-key -r` of such a one
+    does nothing, and says nothing. None: no key is missing."""
+    try:
+        argv = ["zfs", "get", "-Hp", "-o", "value", "encryptionroot,keystatus", "--", dataset]
+        ended = run(argv)
+    except ZrError:
+        return dataset
+    if ended.code != 0:
+        return dataset
+    root, status = ended.out.splitlines()
+    return root if status == "unavailable" else None

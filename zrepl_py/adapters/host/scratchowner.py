@@ -8,6 +8,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from zrepl_py.adapters.bootid import read_boot_id
 from zrepl_py.adapters.zfs.command_errors import judge_command
 from zrepl_py.adapters.zfs.forks import run
 from zrepl_py.adapters.zfs.scratch import SCRATCH_PROPERTY
@@ -15,7 +16,6 @@ from zrepl_py.model.names import SCRATCH_PREFIX, check_dataset_name
 
 OWNER_PROPERTY = "zr:scratch-of"
 LOOK_SECONDS = 20.0
-_BOOT = Path("/proc/sys/kernel/random/boot_id")
 _START_FIELD = 19
 """`starttime` among the fields of /proc/PID/stat that follow the name in brackets."""
 
@@ -38,8 +38,7 @@ def render_owner(pid: int | None = None) -> str:
     """`BOOT/PID/START` of a process, of this one by default; raises OSError where it is gone."""
     number = os.getpid() if pid is None else pid
     fields = Path(f"/proc/{number}/stat").read_bytes().rpartition(b")")[2].split()
-    boot = _BOOT.read_text(encoding="ascii").strip()
-    return f"{boot}/{number}/{fields[_START_FIELD].decode()}"
+    return f"{read_boot_id()}/{number}/{fields[_START_FIELD].decode()}"
 
 
 def is_alive(owner: str) -> bool:

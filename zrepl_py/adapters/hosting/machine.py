@@ -72,7 +72,7 @@ class MachineHost:
         known = frozenset(devices.values()) | {v.dataset for v in volumes}
         used = {name for pool in {pool_of(d) for d in datasets} for name in self._objsets(pool)}
         unmounted = frozenset(datasets) & used - known
-        devices |= mounting.find_lost_devices(unmounted, self._clock)
+        devices |= mounting.mount_for_a_moment(unmounted, self._clock)
         lost = None
         if unmounted - frozenset(devices.values()):
             mounted = {m.device for n in namespaces for m in n.mounts}
@@ -107,15 +107,23 @@ class MachineHost:
         """See HostPort."""
         return mounting.apply_readonly(self._kind, datasets, readonly, self._clock)
 
-    def write_marker(self, dataset: str, text: str) -> bool:
+    def replay_logs(self, datasets: Sequence[str]) -> list[str]:
         """See HostPort."""
-        seen = [m for m in self.observe_mounts([dataset]) if m.own and m.root == "/"]
-        return bool(seen) and write_marker(seen[0].point, text)
+        done = frozenset(mounting.mount_for_a_moment(datasets, self._clock).values())
+        return [dataset for dataset in datasets if dataset in done]
 
-    def read_marker(self, dataset: str) -> str | None:
+    def write_markers(self, datasets: Sequence[str], text: str) -> list[str]:
         """See HostPort."""
-        seen = [m for m in self.observe_mounts([dataset]) if m.own and m.root == "/"]
-        return read_marker(seen[0].point) if seen else None
+        return [d for d, point in self._points(datasets).items() if write_marker(point, text)]
+
+    def read_markers(self, datasets: Sequence[str]) -> dict[str, str]:
+        """See HostPort."""
+        said = {d: read_marker(point) for d, point in self._points(datasets).items()}
+        return {d: text for d, text in said.items() if text is not None}
+
+    def _points(self, datasets: Sequence[str]) -> dict[str, str]:
+        mounts = self.observe_mounts(datasets)
+        return {m.dataset: m.point for m in reversed(mounts) if m.own and m.root == "/"}
 
     # --- services ---------------------------------------------------------------------------
 

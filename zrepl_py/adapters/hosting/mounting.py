@@ -7,7 +7,10 @@ import ctypes
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
 
+from zrepl_py.adapters.host.mounts import Mount
 from zrepl_py.adapters.hosting.namespaces import is_of, observe_namespaces
 from zrepl_py.adapters.hosting.objsets import observe_volumes
 from zrepl_py.adapters.hosting.running import Ran, run_limited
@@ -17,6 +20,8 @@ from zrepl_py.ports.clock import ClockPort
 LIMIT_SECONDS = 50.0
 """Of one command; a worker's call has more."""
 _NOFOLLOW = 8
+_TOGETHER = 6
+"""So many wait for ZFS at the same time: each waits for the txg with what was written last."""
 _PYTHON = (sys.executable, "-m", "zrepl_py.adapters.hosting.elsewhere")
 
 
@@ -34,18 +39,33 @@ def observe_mounts(kind: str, datasets: Iterable[str]) -> list[MountSeen]:
 
 def unmount_everywhere(kind: str, datasets: Sequence[str], clock: ClockPort) -> list[MountSeen]:
     """See HostPort."""
-    libc, wanted = ctypes.CDLL(None, use_errno=True), frozenset(datasets)
+    wanted = frozenset(datasets)
     for namespace in sorted(observe_namespaces(kind), key=lambda n: not n.own):
         mounts = [m for m in reversed(namespace.mounts) if is_of(m, wanted)]
         if not namespace.own and mounts:
             points = [m.point for m in mounts]
             run((*_PYTHON, "unmount", namespace.task, *points), clock)
-            continue
-        for mount in mounts:
-            if libc.umount2(os.fsencode(mount.point), _NOFOLLOW) != 0 and kind == "zfs":
-                # It may be exported by NFS: the command knows of that.
-                run(("zfs", "unmount", "--", mount.source), clock)
+        else:
+            _unmount_here(kind, mounts, clock)
     return observe_mounts(kind, datasets)
+
+
+def _unmount_here(kind: str, mounts: Sequence[Mount], clock: ClockPort) -> None:
+    """Deeper ones first, for they stand on the others; those of one depth at the same time."""
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def unmount(mount: Mount) -> None:
+        if libc.umount2(os.fsencode(mount.point), _NOFOLLOW) != 0 and kind == "zfs":
+            # It may be exported by NFS: the command knows of that.
+            run(("zfs", "unmount", "--", mount.source), clock)
+
+    with ThreadPoolExecutor(_TOGETHER) as threads:
+        for _, level in groupby(sorted(mounts, key=_depth, reverse=True), _depth):
+            list(threads.map(unmount, level))
+
+
+def _depth(mount: Mount) -> int:
+    return mount.point.rstrip("/").count("/")
 
 
 def apply_readonly(
@@ -61,8 +81,9 @@ def apply_readonly(
     return [dataset for dataset in datasets if dataset in wrong]
 
 
-def find_lost_devices(datasets: Iterable[str], clock: ClockPort) -> dict[tuple[int, int], str]:
-    """Device number → dataset, of file systems that are in use and mounted nowhere."""
+def mount_for_a_moment(datasets: Iterable[str], clock: ClockPort) -> dict[tuple[int, int], str]:
+    """Read-only, where nobody sees it: device number → dataset, of file systems that can be. One
+    that is in use has that number everywhere, and of any other the intent log is taken up."""
     names, found = sorted(datasets), {}
     if names:
         for line in run((*_PYTHON, "devices", *names), clock).out.splitlines():

@@ -17,6 +17,7 @@ from zrepl_py.adapters.peer.link import Link, answer_of
 from zrepl_py.adapters.peer.messages import parse_failure, parse_message, render_message
 from zrepl_py.adapters.peer.outgoing import OutgoingStream
 from zrepl_py.adapters.peer.pool import LinkPool
+from zrepl_py.adapters.peer.role_lines import RoleLines
 from zrepl_py.errors import Corrupt, ZrError
 from zrepl_py.model.history import Bookmark
 from zrepl_py.model.names import join_snapshot
@@ -78,7 +79,7 @@ class PeerClient:
         squeezable: Callable[[Lane], bool] = _never,
         progress: Callable[[Lane, int], None] = _ignore,
     ) -> None:
-        self._zfs = zfs
+        self.zfs = zfs
         self._target = target
         self._hello = hello
         self._clock = clock
@@ -101,6 +102,8 @@ class PeerClient:
         signs = replace(limits, connect_seconds=limits.sign_seconds, ping_seconds=0.0)
         self._signs = LinkPool(lambda: self._dial_sign(signs), 1, limits.sign_seconds, signs)
         self._sign_of = ""
+        self.role_lines = RoleLines(target, hello, clock, limits)
+        """For adapters/peer/roles.py; makes no connection before it is asked."""
 
     @property
     def connections_made(self) -> int:
@@ -112,6 +115,7 @@ class PeerClient:
         self._control.close()
         self._streams.close()
         self._signs.close()
+        self.role_lines.close()
 
     def seek_sign(self) -> str:
         """Returns when the target has given a sign of life, on a connection of its own: soon, also
@@ -131,6 +135,7 @@ class PeerClient:
         quiet_seconds = 1.5 * self._limits.ping_seconds
         self._control.let_go(quiet_seconds)
         self._streams.let_go(quiet_seconds)
+        self.role_lines.let_go(quiet_seconds)
 
     def observe_replica(self, lane: Lane) -> ReplicaView:
         """See PeerPort."""
@@ -172,12 +177,12 @@ class PeerClient:
             from_guid=base.guid if base else 0,
             raw=lane.raw,
             resumes=resume is not None,
-            epoch=self._hello().epoch,
+            epoch=lane.epoch or self._hello().epoch,
             parent=lane.parent,
         )
 
         def send(fd: int) -> None:
-            self._zfs.send(snapshot, base_name, raw=lane.raw, fd=fd, resume=resume)
+            self.zfs.send(snapshot, base_name, raw=lane.raw, fd=fd, resume=resume)
 
         with self._streams.borrow() as link:
             return OutgoingStream(
@@ -226,7 +231,7 @@ class PeerClient:
 
 
 def _name(lane: Lane) -> LaneName:
-    return LaneName(lane.uuid, lane.dataset)
+    return LaneName(lane.uuid, lane.called)
 
 
 def _version_name(dataset: str, base: Base) -> str:

@@ -12,6 +12,7 @@ from zrepl_py.adapters.peer.greeting import judge_hello
 from zrepl_py.adapters.peer.limits import Limits
 from zrepl_py.adapters.peer.link import Link
 from zrepl_py.adapters.peer.messages import parse_hello, render_message
+from zrepl_py.adapters.peer.starts import Starts
 from zrepl_py.adapters.peer.tls import make_client_context, shake_hands, translate_error
 from zrepl_py.errors import Passing
 from zrepl_py.model.wire import Hello
@@ -26,6 +27,8 @@ class Target:
     pin: Pin
     identity: Identity
     """This node's own certificate and key; read at every connection, so they can be replaced."""
+    starts: Starts | None = None
+    """Whom a daemon listens to; None: a person's command does not care."""
 
 
 def dial(
@@ -61,6 +64,8 @@ def dial(
         link.say(FrameType.HELLO, render_message(FrameType.HELLO, mine), left())
         theirs = parse_hello(link.hear_answer(FrameType.HELLO, left()))
         judge_hello(mine, theirs, pin.node.uuid)
+        if target.starts is not None:
+            target.starts.check(pin.node.uuid, pin.node.name, theirs.boot)
     except BaseException:
         link.close()
         raise

@@ -7,7 +7,7 @@ from zrepl_py.model.wire import PROTOCOL, Hello
 
 LEAST_ZFS = (2, 2)
 ROLES = "roles"
-"""Feature of a node of which some group has roles. No released zr says it yet."""
+"""Feature of a node whose zr.toml has [roles]."""
 
 
 def judge_hello(mine: Hello, theirs: Hello, proven: str) -> None:

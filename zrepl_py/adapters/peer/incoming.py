@@ -16,6 +16,7 @@ from zrepl_py.adapters.peer.framing import CHUNK_LIMIT, Frame, FrameType
 from zrepl_py.adapters.peer.limits import Limits
 from zrepl_py.adapters.peer.link import READABLE, WRITABLE, Link
 from zrepl_py.adapters.peer.messages import parse_end
+from zrepl_py.adapters.peer.role_messages import BeginRescue
 from zrepl_py.errors import Corrupt, Passing, ZrError
 from zrepl_py.model.wire import Begin, Committed
 from zrepl_py.ports.clock import ClockPort
@@ -29,7 +30,7 @@ class IncomingStream:
     def __init__(
         self,
         link: Link,
-        begin: Begin,
+        begin: Begin | BeginRescue,
         receive: Callable[[int], Committed],
         clock: ClockPort,
         limits: Limits,

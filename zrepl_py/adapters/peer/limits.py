@@ -16,6 +16,12 @@ class Limits:
     """For TCP, TLS and Hello together, and for a PONG before an idle connection is used again."""
     sign_seconds: float = 2.0
     """The same, where nothing but a sign of life is asked for."""
+    role_seconds: float = 5.0
+    """For one call about roles: the wait for its connection, and the answer."""
+    redial_seconds: float = 2.0
+    """After a dial for roles that failed: so long nothing is dialled, and calls fail at once."""
+    refused_redial_seconds: float = 15.0
+    """The same where the peer answers, but has no roles."""
     silence_seconds: float = 60.0
     stall_seconds: float = 1800.0
     ping_seconds: float = 10.0

@@ -85,7 +85,11 @@ def parse_hello(payload: memoryview | bytes) -> Hello:
 
 def parse_call(payload: memoryview | bytes) -> Call:
     """A Call whose names, guids and properties have been looked at."""
-    call: Call = parse_message(Call, payload)
+    return check_call(parse_message(Call, payload))
+
+
+def check_call(call: Call) -> Call:
+    """The same of one that was decoded. Corrupt(protocol)."""
     if isinstance(call, TellManifest):
         _check_manifest(call.manifest)
         return call
@@ -106,7 +110,11 @@ def parse_call(payload: memoryview | bytes) -> Call:
 
 def parse_begin(payload: memoryview | bytes) -> Begin:
     """A Begin whose names and guids have been looked at."""
-    begin: Begin = parse_message(Begin, payload)
+    return check_begin(parse_message(Begin, payload))
+
+
+def check_begin(begin: Begin) -> Begin:
+    """The same of one that was decoded. Corrupt(protocol)."""
     _check_lane(begin.lane)
     _check_guid(begin.to_guid)
     _check_guid(begin.from_guid, zero=True)
@@ -168,7 +176,7 @@ def parse_committed(payload: memoryview | bytes) -> Committed:
 
 def render_failure(error: ZrError) -> bytes:
     """An error of this side → a FAILURE frame."""
-    sentences = (_sentence(error.message), _sentence(error.remedy))
+    sentences = (clean_sentence(error.message), clean_sentence(error.remedy))
     return render_message(
         FrameType.FAILURE, Failure(type(error).__name__, error.reason, *sentences)
     )
@@ -183,7 +191,7 @@ def parse_failure(payload: memoryview | bytes) -> ZrError:
     kind = KINDS.get(failure.kind)
     if kind is None or not _REASON.match(failure.reason):
         raise Corrupt("protocol", "The peer sent a failure of unknown kind.")
-    message, remedy = _sentence(failure.message), _sentence(failure.remedy)
+    message, remedy = clean_sentence(failure.message), clean_sentence(failure.remedy)
     if kind is Bug:
         return Standing(
             "peer-bug",
@@ -224,7 +232,7 @@ def _check_proof(proof: Proof) -> Proof:
     taken = proof.restore_seconds
     if proof.differences or not (taken is None or 0 <= taken < _GUID_END):
         raise Corrupt("protocol", "The peer told an impossible proof.")
-    return replace(proof, why=_sentence(proof.why))
+    return replace(proof, why=clean_sentence(proof.why))
 
 
 def _check_lane(lane: LaneName) -> None:
@@ -265,5 +273,6 @@ def _check_manifest(manifest: Manifest) -> None:
         raise Corrupt("protocol", "The peer sent an impossible manifest.")
 
 
-def _sentence(text: str) -> str:
+def clean_sentence(text: str) -> str:
+    """As it may be sent, and shown on a terminal."""
     return "".join(c if c.isprintable() else " " for c in text[:_SENTENCE_CHARACTERS])

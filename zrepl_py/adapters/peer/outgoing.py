@@ -22,6 +22,7 @@ from zrepl_py.adapters.peer.framing import (
 from zrepl_py.adapters.peer.limits import Limits
 from zrepl_py.adapters.peer.link import READABLE, Link, answer_of
 from zrepl_py.adapters.peer.messages import parse_committed, render_message
+from zrepl_py.adapters.peer.role_messages import BeginRescue
 from zrepl_py.errors import Corrupt, Passing, ZrError
 from zrepl_py.model.wire import Begin, Committed, End
 from zrepl_py.ports.clock import ClockPort
@@ -33,7 +34,7 @@ class OutgoingStream:
     def __init__(
         self,
         link: Link,
-        begin: Begin,
+        begin: Begin | BeginRescue,
         send: Callable[[int], None],
         *,
         clock: ClockPort,

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from zrepl_py.adapters.peer.certificates import Identity, Pin
 from zrepl_py.adapters.peer.limits import Limits
 from zrepl_py.adapters.peer.session import Service, Session
+from zrepl_py.adapters.peer.starts import Starts
 from zrepl_py.adapters.peer.tls import make_server_context
 from zrepl_py.errors import Standing
 from zrepl_py.events import Event
@@ -20,7 +21,7 @@ from zrepl_py.model.wire import Hello
 from zrepl_py.ports.clock import ClockPort
 from zrepl_py.ports.copies import CopyPort
 from zrepl_py.ports.peer import ReceiverPort
-from zrepl_py.ports.rolepeer import RoleGuardPort
+from zrepl_py.ports.rolepeer import RoleDeskPort, RoleGuardPort
 
 
 def _ignore(event: Event, fields: Mapping[str, str]) -> None:
@@ -42,12 +43,14 @@ class PeerServer:
         tell: Callable[[Event, Mapping[str, str]], None] = _ignore,
         copies: CopyPort | None = None,
         guard: RoleGuardPort | None = None,
+        desk: RoleDeskPort | None = None,
+        starts: Starts | None = None,
     ) -> None:
         limits = limits or Limits()
         calls = threading.BoundedSemaphore(limits.server_connections)
         self._service = Service(
-            receiver, identity, tuple(pins), hello, clock, limits, tell, calls=calls,
-            copies=copies, guard=guard,
+            receiver, identity, tuple(pins), hello, clock, limits, tell,
+            starts or Starts(clock, tell), calls=calls, copies=copies, guard=guard, desk=desk,
         )  # fmt: skip
         self._listen = listen
         self._limits = limits
@@ -89,6 +92,14 @@ class PeerServer:
             for session in self._sessions:
                 _note_heard(moments, session)
         return moments
+
+    def sever_source(self, node_uuid: str) -> None:
+        """End the replicas' streams that this node is receiving from another one; what arrived can
+        be resumed. Does not wait, and keeps nobody from beginning again: RoleGuardPort does."""
+        with self._lock:
+            for session in self._sessions:
+                if session.stream_of == node_uuid:
+                    session.sever()
 
     def stop(self) -> bool:
         """Sever all connections; running streams are cut and can be resumed. Bounded.

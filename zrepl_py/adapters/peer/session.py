@@ -10,6 +10,7 @@ import socket
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from zrepl_py.adapters.flow.task import Task
 from zrepl_py.adapters.peer.bytepath import TlsPath, prepare_socket
@@ -21,14 +22,16 @@ from zrepl_py.adapters.peer.greeting import judge_hello
 from zrepl_py.adapters.peer.incoming import IncomingStream, await_task
 from zrepl_py.adapters.peer.limits import Limits
 from zrepl_py.adapters.peer.link import Link
-from zrepl_py.adapters.peer.messages import (
-    parse_begin,
-    parse_call,
-    parse_hello,
-    render_failure,
-    render_message,
+from zrepl_py.adapters.peer.messages import parse_hello, render_failure, render_message
+from zrepl_py.adapters.peer.role_messages import (
+    BeginRescue,
+    RoleCall,
+    parse_asked,
+    parse_opening,
 )
+from zrepl_py.adapters.peer.role_serving import RoleAnswer, RoleDesk
 from zrepl_py.adapters.peer.serving import serve_fetch
+from zrepl_py.adapters.peer.starts import Starts
 from zrepl_py.adapters.peer.tls import make_server_context, shake_hands, translate_error
 from zrepl_py.errors import Bug, Passing, Refused, ZrError
 from zrepl_py.events import Event
@@ -47,7 +50,7 @@ from zrepl_py.model.wire import (
 from zrepl_py.ports.clock import ClockPort
 from zrepl_py.ports.copies import CopyPort
 from zrepl_py.ports.peer import ReceiverPort
-from zrepl_py.ports.rolepeer import RoleGuardPort
+from zrepl_py.ports.rolepeer import RoleDeskPort, RoleGuardPort
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,7 @@ class Service:
     clock: ClockPort
     limits: Limits
     tell: Callable[[Event, Mapping[str, str]], None]
+    starts: Starts
     claims: LaneClaims = field(default_factory=LaneClaims)
     calls: threading.BoundedSemaphore = field(default_factory=threading.BoundedSemaphore)
     """Calls that run, those that hang in a suspended pool included."""
@@ -68,6 +72,8 @@ class Service:
     """What a node may have back; None: nothing."""
     guard: RoleGuardPort | None = None
     """None: no group of this node has roles."""
+    desk: RoleDeskPort | None = None
+    """The same."""
 
 
 class Session:
@@ -83,6 +89,12 @@ class Session:
         self._severed = False
         self._link: Link | None = None
         self._source = ""
+        self._streaming = False
+
+    @property
+    def stream_of(self) -> str | None:
+        """uuid of the node of which a replica's stream is being received here, or None."""
+        return self._source if self._streaming else None
 
     def sever(self) -> None:
         """From any thread: end this connection; a stream on it is cut."""
@@ -103,6 +115,7 @@ class Session:
             while not self._severed:
                 # PINGs count: a source may ask for nothing but signs of life for days.
                 frame = link.hear(math.inf, self._service.limits.idle_seconds)
+                self._check_start(link)
                 if frame.type is FrameType.CALL:
                     self._answer_call(link, frame)
                 elif frame.type is FrameType.FETCH:
@@ -116,7 +129,12 @@ class Session:
         finally:
             self._raw.close()
             if self._link is not None:
+                self._service.starts.leave(self._source, self._link)
                 self._link.close()
+
+    def _check_start(self, link: Link) -> None:
+        """Each time it speaks: a second machine of that name may have come since."""
+        self._service.starts.check(self._source, self._name, self._boot, link)
 
     def _greet(self) -> Link:
         service, limits = self._service, self._service.limits
@@ -127,26 +145,34 @@ class Session:
         self._raw.settimeout(limits.connect_seconds)
         context = make_server_context(service.identity, service.pins)
         secured, pin = shake_hands(context, self._raw, service.pins, server=True)
-        self._source = pin.node.uuid
+        self._source, self._name = pin.node.uuid, pin.node.name
         self._link = link = Link(TlsPath(secured), Side.SERVER, service.clock)
         payload = bytes(link.hear_answer(FrameType.HELLO, limits.connect_seconds))
         mine = service.hello()
         # Said before the other's is judged: so each side finds by itself what does not fit.
         link.say(FrameType.HELLO, render_message(FrameType.HELLO, mine), limits.connect_seconds)
-        judge_hello(mine, parse_hello(payload), pin.node.uuid)
+        theirs = parse_hello(payload)
+        judge_hello(mine, theirs, pin.node.uuid)
+        self._boot = theirs.boot
+        self._check_start(link)
+        self._roles = RoleDesk(service.desk, self._source, theirs.boot)
         self._proven()
         self._tell(Event.PEER_CONNECTED)
         return link
 
     def _answer_call(self, link: Link, frame: Frame) -> None:
         service = self._service
-        call = parse_call(frame.payload)
+        call = parse_asked(frame.payload)
+        if isinstance(call, RoleCall):
+            perform: Callable[[], Answer | RoleAnswer] = self._roles.prepare(call)
+        else:
+            perform = partial(self._perform, call)
         if not service.calls.acquire(blocking=False):
             raise Passing("peer-busy", "The target is still at work on earlier calls.")
 
-        def work() -> Answer:
+        def work() -> Answer | RoleAnswer:
             try:
-                return self._perform(call)
+                return perform()
             finally:
                 service.calls.release()
 
@@ -161,6 +187,7 @@ class Session:
         except ZrError as error:
             if not task.ended:
                 raise
+            self._roles.forget_told()
             link.say(FrameType.FAILURE, render_failure(error), service.limits.call_seconds)
         else:
             link.say(FrameType.ANSWER, said, service.limits.call_seconds)
@@ -199,8 +226,23 @@ class Session:
         )
 
     def _take_stream(self, link: Link, frame: Frame) -> None:
-        service, limits = self._service, self._service.limits
-        begin: Begin = parse_begin(frame.payload)
+        begin = parse_opening(frame.payload)
+        if isinstance(begin, BeginRescue):
+            self._roles.check_known()
+            rescue = f"{begin.group} {begin.order.label} {begin.order.member}"
+            self._receive(link, begin, rescue, partial(self._roles.receive, begin))
+            return
+        # Before the roles are asked: once they let nothing in, whoever severs finds this stream.
+        self._streaming = True
+        try:
+            self._check_epoch(begin)
+            receiver, source = self._service.receiver, self._source
+            self._receive(link, begin, begin.lane.lane, partial(receiver.receive, source, begin))
+        finally:
+            self._streaming = False
+
+    def _check_epoch(self, begin: Begin) -> None:
+        service = self._service
         epoch = service.hello().epoch
         roles = service.guard is not None and service.guard.check_stream(self._source, begin)
         if not roles and begin.epoch != epoch:
@@ -209,12 +251,22 @@ class Session:
                 f"The target is in epoch {epoch}, the stream is of {begin.epoch[:60]!r}.",
                 "Look at `zr status` on both nodes to see which one was promoted last.",
             )
-        lane = (self._source, begin.lane.lane)
+
+    def _receive(
+        self,
+        link: Link,
+        begin: Begin | BeginRescue,
+        name: str,
+        work: Callable[[int], Committed],
+    ) -> None:
+        """One stream of what is called `name`, of which there is one at a time."""
+        service, limits = self._service, self._service.limits
+        lane = (self._source, name)
         claim = service.claims.take(lane, link, limits.settle_seconds)
 
         def receive(fd: int) -> Committed:
             try:
-                return service.receiver.receive(self._source, begin, fd)
+                return work(fd)
             finally:
                 service.claims.give_back(lane, claim)
 

@@ -41,6 +41,8 @@ class PoolSockets:
     receive: str | None = None
     proof: str | None = None
     """Its verbs are those of ProofPort: adapters/worker/proofs.py."""
+    host: str | None = None
+    """Its verbs are those of HostPort and DatasetPort: adapters/worker/hosts.py."""
 
 
 def _say_nothing(_event: Event, _fields: Mapping[str, Json]) -> None:
@@ -172,7 +174,16 @@ class WorkerZfs:
         pool = pool_of(snapshot)
         self._ask(pool, ZfsPort.send, snapshot, base, raw=raw, fd=fd, resume=resume)
 
-    def receive(self, snapshot: str, *, fd: int, to_guid: int, from_guid: int, raw: bool) -> None:
+    def receive(
+        self,
+        snapshot: str,
+        *,
+        fd: int,
+        to_guid: int,
+        from_guid: int,
+        raw: bool,
+        origin: str | None = None,
+    ) -> None:
         """See ZfsPort."""
         self._ask(
             pool_of(snapshot),
@@ -182,6 +193,7 @@ class WorkerZfs:
             to_guid=to_guid,
             from_guid=from_guid,
             raw=raw,
+            origin=origin,
         )
 
     def abort_receive(self, dataset: str, to_guid: int) -> None:
@@ -192,9 +204,11 @@ class WorkerZfs:
         """See ZfsPort."""
         self._ask(pool_of(dataset), ZfsPort.create_placeholder, dataset)
 
-    def set_user_properties(self, dataset: str, values: Mapping[str, str]) -> None:
+    def set_user_properties(self, datasets: Sequence[str], values: Mapping[str, str]) -> None:
         """See ZfsPort."""
-        self._ask(pool_of(dataset), ZfsPort.set_user_properties, dataset, values)
+        if datasets:
+            pool = pool_of(datasets[0])
+            self._ask(pool, ZfsPort.set_user_properties, list(datasets), values)
 
     # --- how a verb is asked ----------------------------------------------------------------
 

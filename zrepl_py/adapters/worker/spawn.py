@@ -6,17 +6,20 @@ ends, however it ends, the warden's standard input closes, and everything below 
 """
 
 import json
+import os
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from zrepl_py.adapters.clock import Deadline
 from zrepl_py.adapters.worker.client import Patience, WorkerClient
 from zrepl_py.adapters.worker.proxy import PoolSockets
 from zrepl_py.adapters.worker.verbs import COUNTERS, WorkerKind
 from zrepl_py.adapters.worker.warden import WorkerSpec
+from zrepl_py.adapters.zfs.rights import RECEIVE_USER
+from zrepl_py.config.node import DEFAULT_PATH
 from zrepl_py.core.codec import encode
 from zrepl_py.errors import Passing, Standing
 from zrepl_py.ports.clock import ClockPort
@@ -66,10 +69,11 @@ def worker_specs(
     sockets: PoolSockets,
     *,
     allow_uid: int,
-    receive_user: str = "zr-recv",
+    receive_user: str = RECEIVE_USER,
     adapter: str = "libzfs_core",
+    config: str = DEFAULT_PATH,
 ) -> list[WorkerSpec]:
-    """The workers of one pool, as they are started by hand."""
+    """The workers of one pool, as they are started by hand. `config`: zr.toml."""
     specs = [_spec(WorkerKind.ZFS, pool, sockets.zfs, allow_uid, adapter, None)]
     if sockets.receive is not None:
         specs.append(
@@ -77,6 +81,9 @@ def worker_specs(
         )
     if sockets.proof is not None:
         specs.append(_spec(WorkerKind.PROOF, pool, sockets.proof, allow_uid, adapter, None))
+    if sockets.host is not None:
+        spec = _spec(WorkerKind.HOST, pool, sockets.host, allow_uid, adapter, None)
+        specs.append(replace(spec, argv=(*spec.argv, "--config", os.path.abspath(config))))
     return specs
 
 

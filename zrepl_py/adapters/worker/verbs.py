@@ -1,5 +1,5 @@
 """What may be asked of a worker, and what its arguments may name. Derived from the hints of
-ZfsPort, ProofPort and HostPort.
+ZfsPort, ProofPort, HostPort and DatasetPort.
 
 Invariants: a verb that the kind of worker does not list is refused; so is every name outside the
 worker's own pool. An argument is taken for a name unless it is listed as a plain value here, so a
@@ -17,6 +17,8 @@ from zrepl_py.core.codec import decode
 from zrepl_py.errors import Corrupt, Refused
 from zrepl_py.model.names import check_dataset_name
 from zrepl_py.model.proof import ScratchOrder
+from zrepl_py.model.tree import GATE_PROPERTIES
+from zrepl_py.ports.datasets import DatasetPort
 from zrepl_py.ports.host import HostPort
 from zrepl_py.ports.proof import ProofPort
 from zrepl_py.ports.zfs import ZfsPort
@@ -39,7 +41,8 @@ class WorkerKind(StrEnum):
     PROOF = "proof"
     """Reads snapshots whole, slowly; a process of its own, so that no tick waits for it."""
     HOST = "host"
-    """Mounts, ends programs, runs services: root in the machine's own namespaces."""
+    """All that a change of roles does: mounts, renames, clones, ends programs, runs services; root
+    in the machine's own namespaces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +82,15 @@ VERBS: Mapping[str, Verb] = {
     **_verbs_of(ZfsPort),
     **_verbs_of(ProofPort),
     **_verbs_of(HostPort),
+    **_verbs_of(DatasetPort),
 }
-Served = ZfsPort | ProofPort | HostPort
-"""What stands behind a worker."""
+Served = ZfsPort | ProofPort | HostPort | DatasetPort
+"""What stands behind a worker; of a host worker, something that is both of its ports."""
 
 ALLOWED: Mapping[WorkerKind, frozenset[str]] = {
     WorkerKind.ZFS: frozenset(_verbs_of(ZfsPort)) - {"receive"},
     WorkerKind.PROOF: frozenset(_verbs_of(ProofPort)),
-    WorkerKind.HOST: frozenset(_verbs_of(HostPort)),
+    WorkerKind.HOST: frozenset(_verbs_of(HostPort)) | frozenset(_verbs_of(DatasetPort)),
     # Not abort_receive: the delegated user would need `destroy` for it, and shall not have that.
     WorkerKind.RECEIVE: frozenset({"receive"}),
 }
@@ -126,7 +130,7 @@ class Scope:
         if parameter in _VERSION_NAMES:
             _check_version_name(value)
         elif parameter == "values":
-            _check_properties(value)
+            _check_properties(value, gate=verb == "set_gate")
         elif isinstance(value, str):
             self.check_name(value)
         elif isinstance(value, Mapping):
@@ -158,10 +162,10 @@ def _check_version_name(name: str) -> None:
         raise _forbidden(f"{name!r} is not a valid name of a snapshot, bookmark or hold.")
 
 
-def _check_properties(values: Mapping[str, str]) -> None:
+def _check_properties(values: Mapping[str, str], *, gate: bool) -> None:
     for key in values:
-        if not key.startswith("zr:"):
-            raise _forbidden(f"The property {key!r} is not one of zr's own.")
+        if not (key in GATE_PROPERTIES if gate else key.startswith("zr:")):
+            raise _forbidden(f"The property {key!r} is none that zr sets.")
 
 
 def _forbidden(message: str) -> Refused:

@@ -112,13 +112,17 @@ def render_begin(begin: Begin) -> bytes:
     return head.ljust(BEGIN_BYTES, b"\0")
 
 
-def check_begin(begin: Begin, *, to_guid: int, from_guid: int, raw: bool) -> None:
-    """Refused(unexpected-stream) unless the stream is the announced one, and of a kind we take."""
+def check_begin(
+    begin: Begin, *, to_guid: int, from_guid: int, raw: bool, clone: bool = False
+) -> None:
+    """Refused(unexpected-stream) unless the stream is the announced one, and of a kind we take.
+
+    `clone`: it may be one, for the receiver has said of what."""
     if begin.header_type != SUBSTREAM:
         raise _refuse("it is not a single stream")
     if begin.objset_type not in (_OST_ZFS, _OST_ZVOL):
         raise _refuse("it is neither of a file system nor of a volume")
-    if begin.flags & FLAG_CLONE:
+    if begin.flags & FLAG_CLONE and not clone:
         raise _refuse("it is a clone")
     if begin.features & EMBED_DATA:
         raise _refuse("it has embedded data, which OpenZFS 2.3.9 loses silently")

@@ -136,7 +136,16 @@ class CommandZfs(SharedZfs):
         finally:
             os.close(fd)
 
-    def receive(self, snapshot: str, *, fd: int, to_guid: int, from_guid: int, raw: bool) -> None:
+    def receive(
+        self,
+        snapshot: str,
+        *,
+        fd: int,
+        to_guid: int,
+        from_guid: int,
+        raw: bool,
+        origin: str | None = None,
+    ) -> None:
         """See the port."""
         try:
             receive_by_command(
@@ -145,13 +154,17 @@ class CommandZfs(SharedZfs):
                 to_guid=to_guid,
                 from_guid=from_guid,
                 raw=raw,
-                admit=lambda begin: self._admit(snapshot, begin),
+                admit=lambda begin: self._admit(snapshot, begin, origin),
+                origin=origin,
             )
         finally:
             os.close(fd)
 
-    def _admit(self, snapshot: str, begin: Begin) -> None:
+    def _admit(self, snapshot: str, begin: Begin, origin: str | None) -> None:
         self._check_continues(snapshot, begin)
+        if origin is not None and _exists(dataset_of(snapshot)):
+            # The kernel would call the same a damaged stream.
+            raise judge_errno("receive", _EEXIST, snapshot)
         if not begin.raw and _lacks_key(dataset_of(snapshot)):
             # The kernel says so before anything else, the command after other things.
             raise judge_errno("receive", _EACCES, snapshot)

@@ -67,6 +67,7 @@ def receive_by_command(
     from_guid: int,
     raw: bool,
     admit: Callable[[Begin], None],
+    origin: str | None = None,
     argv: Sequence[str] = (),
 ) -> None:
     """See ports/zfs.py, receive; does not close `fd`. `admit` may refuse an expected stream.
@@ -75,12 +76,14 @@ def receive_by_command(
     """
     record = read_begin(fd, snapshot)
     begin = parse_begin(record)
-    check_begin(begin, to_guid=to_guid, from_guid=from_guid, raw=raw)
+    clone = origin is not None
+    check_begin(begin, to_guid=to_guid, from_guid=from_guid, raw=raw, clone=clone)
     admit(begin)
     read_end, write_end = os.pipe()
+    how = ["-u", "-o", f"origin={origin}"] if origin is not None else ["-s", "-u"]
     try:
         child = start(
-            list(argv) or ["zfs", "receive", "-s", "-u", "--", snapshot],
+            list(argv) or ["zfs", "receive", *how, "--", snapshot],
             stdin=read_end,
             stdout=subprocess.DEVNULL,
         )

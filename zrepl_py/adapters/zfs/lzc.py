@@ -8,6 +8,7 @@ Must never pass force, never destroy a dataset by name, never embed data in a st
 
 from collections.abc import Mapping, Sequence
 
+from zrepl_py.adapters.zfs.begin import Begin
 from zrepl_py.adapters.zfs.forks import run
 from zrepl_py.adapters.zfs.kstat import is_suspended, read_kernel_version
 from zrepl_py.adapters.zfs.lzc_binding import binding, run_program, subject_of, words_of
@@ -161,7 +162,16 @@ class LzcZfs(SharedZfs):
         """See the port."""
         send_stream(snapshot, base, raw=raw, fd=fd, resume=resume)
 
-    def receive(self, snapshot: str, *, fd: int, to_guid: int, from_guid: int, raw: bool) -> None:
+    def receive(
+        self,
+        snapshot: str,
+        *,
+        fd: int,
+        to_guid: int,
+        from_guid: int,
+        raw: bool,
+        origin: str | None = None,
+    ) -> None:
         """See the port."""
         receive_stream(
             snapshot,
@@ -169,8 +179,15 @@ class LzcZfs(SharedZfs):
             to_guid=to_guid,
             from_guid=from_guid,
             raw=raw,
-            admit=lambda begin: self._check_continues(snapshot, begin),
+            origin=origin,
+            admit=lambda begin: self._admit(snapshot, begin, origin),
         )
+
+    def _admit(self, snapshot: str, begin: Begin, origin: str | None) -> None:
+        self._check_continues(snapshot, begin)
+        if origin is not None and binding().lzc_exists(dataset_of(snapshot).encode()):
+            # The kernel would call the same a damaged stream.
+            raise judge_errno("receive", _EEXIST, snapshot)
 
     def create_placeholder(self, dataset: str) -> None:
         """See the port."""

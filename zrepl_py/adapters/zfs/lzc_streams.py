@@ -47,6 +47,7 @@ def receive_stream(
     to_guid: int,
     from_guid: int,
     raw: bool,
+    origin: str | None,
     admit: Callable[[Begin], None],
 ) -> None:
     """See ports/zfs.py, receive. `admit` may refuse a stream that is the expected one."""
@@ -54,7 +55,8 @@ def receive_stream(
         z = binding()
         record = read_begin(fd, snapshot)
         begin = parse_begin(record)
-        check_begin(begin, to_guid=to_guid, from_guid=from_guid, raw=raw)
+        clone = origin is not None
+        check_begin(begin, to_guid=to_guid, from_guid=from_guid, raw=raw, clone=clone)
         admit(begin)
         from libzfs_core.bindings.libzfs_core import ffi
 
@@ -62,7 +64,13 @@ def receive_stream(
         ffi.buffer(header)[:] = record
         try:
             z.lzc_receive_with_cmdprops(
-                snapshot.encode(), fd, header, force=False, resumable=True, raw=raw
+                snapshot.encode(),
+                fd,
+                header,
+                force=False,
+                resumable=origin is None,
+                raw=raw,
+                origin=origin.encode() if origin is not None else None,
             )
         except z.exceptions.ZFSError as error:
             number = error.errno

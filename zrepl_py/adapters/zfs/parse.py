@@ -17,7 +17,7 @@ from zrepl_py.model.observation import (
     Unchanged,
     Unfinished,
 )
-from zrepl_py.model.properties import CARRIED
+from zrepl_py.model.properties import CARRIED, count_own
 
 OWN_PROPERTIES = "zr:"
 
@@ -126,6 +126,17 @@ def parse_snapshot_words(name: str, words: str) -> Snapshot | None:
         case ["snapshot", guid, createtxg, created_at]:
             return Snapshot(int(guid), int(createtxg), name, int(created_at))
         case ["none"]:
+            return None
+    raise unreadable(words)
+
+
+def parse_written_words(words: str, base: int) -> int | None:
+    """`written BYTES CLONED` → bytes since the snapshot `base`; `unknown` → None. CLONED is
+    CLONED_PROPERTY's value."""
+    match words.split():
+        case ["written", size, *cloned] if size.isdecimal():
+            return count_own(int(size), " ".join(cloned), base)
+        case ["unknown"]:
             return None
     raise unreadable(words)
 

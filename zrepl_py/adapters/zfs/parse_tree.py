@@ -1,46 +1,58 @@
-"""Text of `zfs list` and `zfs get` → a tree of datasets. Pure."""
+"""Text of `zfs get all` → a tree of datasets. Pure."""
 
 from collections.abc import Mapping
 
 from zrepl_py.adapters.zfs.parse import unreadable
 from zrepl_py.model.observation import Kind
-from zrepl_py.model.tree import TreeDataset
+from zrepl_py.model.tree import MOUNT_OPTIONS, TreeDataset
 
-_NONE = ("-", "")
+_LOCAL = ("local", "received")
 
 
-def parse_local(text: str) -> dict[str, dict[str, str]]:
-    """Lines `name property value` → dataset → property → value."""
-    found: dict[str, dict[str, str]] = {}
+def parse_tree(text: str) -> list[TreeDataset]:
+    """Lines `name property value source`, parted by tabs; a value may have any."""
+    said: dict[str, dict[str, str]] = {}
+    local: dict[str, dict[str, str]] = {}
     for line in text.splitlines():
-        columns = line.split("\t", 2)
-        if len(columns) != 3:
+        name, *rest = line.split("\t", 2)
+        if len(rest) != 2 or "\t" not in rest[1]:
             raise unreadable(line)
-        found.setdefault(columns[0], {})[columns[1]] = columns[2]
-    return found
+        value, _, source = rest[1].rpartition("\t")
+        said.setdefault(name, {})[rest[0]] = value
+        if source in _LOCAL:
+            local.setdefault(name, {})[rest[0]] = value
+    return [_dataset(name, said[name], local.get(name, {})) for name in sorted(said)]
 
 
-def parse_tree(text: str, local: Mapping[str, Mapping[str, str]]) -> list[TreeDataset]:
-    """Lines of tree.COLUMNS, parted by tabs; the mount point, which may have any, comes last."""
-    found = []
-    for line in text.splitlines():
-        columns = line.split("\t", 9)
-        if len(columns) != 10 or not columns[1].isdecimal():
-            raise unreadable(line)
-        name, guid, kind, origin, mounted, readonly, canmount, root, key, point = columns
-        found.append(
-            TreeDataset(
-                name,
-                int(guid),
-                Kind(kind),
-                origin=None if origin in _NONE else origin,
-                mounted=mounted == "yes",
-                readonly=readonly == "on",
-                canmount="on" if canmount in _NONE else canmount,
-                mountpoint="none" if point in _NONE else point,
-                encryption_root=None if root in _NONE else root,
-                key_loaded=key in ("available", *_NONE),
-                local=dict(local.get(name, {})),
-            )
-        )
-    return sorted(found, key=lambda d: d.name)
+def _dataset(name: str, said: Mapping[str, str], local: dict[str, str]) -> TreeDataset:
+    """A property that does not apply is not there, or is `-`."""
+    found = {word: value for word, value in said.items() if value not in ("-", "")}
+    guid, kind = found.get("guid", ""), found.get("type", "")
+    if not guid.isdecimal() or kind not in list(Kind):
+        raise unreadable(f"{name}: guid {guid!r}, type {kind!r}")
+    return TreeDataset(
+        name,
+        int(guid),
+        Kind(kind),
+        origin=found.get("origin"),
+        mounted=found.get("mounted") == "yes",
+        readonly=found.get("readonly") == "on",
+        canmount=found.get("canmount", "on"),
+        mountpoint=found.get("mountpoint", "none"),
+        encryption_root=found.get("encryptionroot"),
+        key_loaded=found.get("keystatus", "available") == "available",
+        written_bytes=_number(found.get("written")),
+        changed_at=_number(found.get("snapshots_changed")),
+        used_bytes=_sum(found.get("usedbydataset"), found.get("usedbysnapshots")),
+        options={word: found[word] for word in MOUNT_OPTIONS if word in found},
+        local=local,
+    )
+
+
+def _sum(*words: str | None) -> int | None:
+    numbers = [number for word in words if (number := _number(word)) is not None]
+    return sum(numbers) if len(numbers) == len(words) else None
+
+
+def _number(word: str | None) -> int | None:
+    return int(word) if word is not None and word.isdecimal() else None

@@ -6,7 +6,7 @@ pasted into the text of a program. All programs answer with a table of words, so
 share the parsing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 
@@ -70,9 +70,9 @@ def parse_snapshot_answer(
     return None if numbers else outcomes
 
 
-def render_property_arguments(dataset: str, values: Mapping[str, str]) -> list[str]:
+def render_property_arguments(datasets: Sequence[str], values: Mapping[str, str]) -> list[str]:
     """Arguments of set_user_properties.lua; only `zr:*`, else Bug(foreign-property)."""
-    argv = [dataset]
+    argv = [str(len(datasets)), *datasets]
     for name, value in values.items():
         if not name.startswith("zr:"):
             raise Bug("foreign-property", f"{name} is not a property of zr.")

@@ -1,13 +1,12 @@
--- Set and remove user properties of one dataset in one txg.
--- argv: dataset, then pairs (property, "=" .. value | "-" to remove it).
+-- Set and remove the same user properties of several datasets in one txg.
+-- argv: how many datasets, they, then pairs (property, "=" .. value | "-" to remove it).
 -- Returns dataset -> "set" | "error ERRNO"; with an error nothing was changed.
 args = ...
 local argv = args["argv"]
-local dataset = argv[1]
-if not zfs.exists(dataset) then return { [dataset] = "error 2" } end
+local last = 1 + tonumber(argv[1])
 
-local function each(module)
-  local i = 2
+local function each(dataset, module)
+  local i = last + 1
   while argv[i] ~= nil do
     local property, value = argv[i], argv[i + 1]
     i = i + 2
@@ -22,7 +21,15 @@ local function each(module)
   return 0
 end
 
-local e = each(zfs.check)
-if e == 0 then e = each(zfs.sync) end
-if e ~= 0 then return { [dataset] = "error " .. e } end
-return { [dataset] = "set" }
+for at = 2, last do
+  local e = 2
+  if zfs.exists(argv[at]) then e = each(argv[at], zfs.check) end
+  if e ~= 0 then return { [argv[at]] = "error " .. e } end
+end
+local answer = {}
+for at = 2, last do
+  local e = each(argv[at], zfs.sync)
+  if e ~= 0 then return { [argv[at]] = "error " .. e } end
+  answer[argv[at]] = "set"
+end
+return answer

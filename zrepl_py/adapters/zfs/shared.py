@@ -188,13 +188,14 @@ class SharedZfs:
             outcomes += [parse_destroy_outcome(name, answer[name]) for name in names]
         return outcomes
 
-    def set_user_properties(self, dataset: str, values: Mapping[str, str]) -> None:
+    def set_user_properties(self, datasets: Sequence[str], values: Mapping[str, str]) -> None:
         """See the port. One channel program."""
-        argv = render_property_arguments(dataset, values)
-        answer = self._run_program(
-            pool_of(dataset), program_text("set_user_properties"), argv, True
-        )
-        check_answer(answer, dataset, "set", "property")
+        argv = render_property_arguments(datasets, values)
+        if not datasets:
+            return
+        text = program_text("set_user_properties")
+        for dataset, said in self._run_program(pool_of(datasets[0]), text, argv, True).items():
+            check_answer({dataset: said}, dataset, "set", "property")
 
     def abort_receive(self, dataset: str, to_guid: int) -> None:
         """See the port. The token is compared again in the txg in which the partial goes."""

@@ -1,73 +1,71 @@
 """Trees: ports/datasets.py through the `zfs` command.
 
 A change of roles is rare, so every verb forks, and looks before and after. Must never pass -f, -F,
--r or -R to a verb that changes something (`zfs snapshot -r` alone takes a whole tree in one txg).
+-r or -R to a verb that changes something (`zfs snapshot -r` alone takes a whole tree in one txg;
+rights.py takes one away from a whole tree).
 """
 
 import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from zrepl_py.adapters.zfs.command_errors import judge_command
 from zrepl_py.adapters.zfs.forks import run
-from zrepl_py.adapters.zfs.names import check_length, dataset_of
-from zrepl_py.adapters.zfs.parse_tree import parse_local, parse_tree
+from zrepl_py.adapters.zfs.listing import list_histories, list_many, list_written, sync_pool
+from zrepl_py.adapters.zfs.names import check_length, dataset_of, pool_of
+from zrepl_py.adapters.zfs.parse_tree import parse_tree
+from zrepl_py.adapters.zfs.rescues import drop_rescue
+from zrepl_py.adapters.zfs.rights import ReceiveRight
 from zrepl_py.core.gate import (
     check_gate,
     check_is,
     check_whole,
     exists,
     missing,
+    mountpoint_in_use,
+    mountpoint_unreadable,
     plan_copied,
     plan_restored,
     unlike,
 )
-from zrepl_py.errors import Refused, Standing, ZrError
+from zrepl_py.errors import Refused
+from zrepl_py.model.history import History
 from zrepl_py.model.names import check_dataset_name, join_snapshot
 from zrepl_py.model.observation import Kind
+from zrepl_py.model.properties import CLONED_PROPERTY
 from zrepl_py.model.tree import TreeDataset
 
-COLUMNS = "name,guid,type,origin,mounted,readonly,canmount,encryptionroot,keystatus,mountpoint"
+_TOGETHER = 6
+"""Datasets of one `zfs set`, and how many of these run at a time: each dataset waits for a txg,
+which may be the same one."""
 
 
 class CommandDatasets:
     """One machine's datasets through its commands; see DatasetPort."""
 
-    def __init__(self, receive_user: str, delegated: Sequence[str]) -> None:
-        """`delegated`: what the receiving user gets, the best first (`zfs allow`'s words)."""
-        self._user = receive_user
-        self._delegated = delegated
+    def __init__(self, right: ReceiveRight | None = None) -> None:
+        self._right = right or ReceiveRight()
 
     def observe_tree(self, root: str) -> list[TreeDataset]:
-        """See the port. Two forks."""
-        return self._look(root, ["-r"])
+        """See the port. One fork."""
+        return self.observe_trees([root])
 
-    def _look(self, root: str, depth: Sequence[str]) -> list[TreeDataset]:
-        check_dataset_name(root)
-        what = ["-Hp", *depth, "-t", "filesystem,volume"]
-        try:
-            listed = self._zfs(["list", *what, "-o", COLUMNS, "--", root], root)
-            got = ["get", *what, "-s", "local,received", "-o", "name,property,value", "all"]
-            local = self._zfs([*got, "--", root], root)
-        except Standing as error:
-            if error.reason == "dataset-missing":
-                return []
-            raise
-        return parse_tree(listed, parse_local(local))
+    def observe_trees(self, roots: Sequence[str]) -> list[TreeDataset]:
+        """See the port. One fork for all."""
+        return self._look(roots, ["-r"])
 
-    def observe_written(self, dataset: str, since_guid: int) -> int | None:
-        """See the port. `written` lags until a txg has ended, so one is ended first."""
-        check_dataset_name(dataset)
-        argv = ["list", "-Hp", "-d", "1", "-t", "snapshot", "-o", "name,guid", "--", dataset]
-        rows = (line.split("\t") for line in self._zfs(argv, dataset).splitlines())
-        name = next((row[0] for row in rows if int(row[1]) == since_guid), None)
-        if name is None:
-            return None
-        ended = run(["zpool", "sync", dataset.split("/")[0]])
-        if ended.code != 0:
-            raise judge_command("list", ended, dataset)
-        since = f"written@{name.partition('@')[2]}"
-        said = self._zfs(["get", "-Hp", "-o", "value", since, "--", dataset], dataset).strip()
-        return int(said) if said.isdecimal() else None
+    def _look(self, names: Sequence[str], depth: Sequence[str] = ()) -> list[TreeDataset]:
+        what = ["-Hp", *depth, "-t", "filesystem,volume", "-o", "name,property,value,source"]
+        text, _ = list_many(["get", *what, "all"], names)
+        return parse_tree(text)
+
+    def observe_histories(self, datasets: Sequence[str]) -> dict[str, History]:
+        """See the port. One fork for all."""
+        return list_histories(datasets)
+
+    def observe_written(self, since: Mapping[str, int]) -> dict[str, int | None]:
+        """See the port. Three forks for all."""
+        return list_written(since)
 
     def snapshot_tree(self, root: str, name: str) -> dict[str, int]:
         """See the port."""
@@ -114,6 +112,11 @@ class CommandDatasets:
             there = self._one(dataset)
         if there is None or there.origin is None or self._guid(there.origin) != guid:
             raise exists(dataset)
+        if there.readonly and not there.mounted and CLONED_PROPERTY not in there.local:
+            sync_pool(pool_of(dataset))
+            argv = ["get", "-Hp", "-o", "value", "written", "--", dataset]
+            own = self._zfs(argv, dataset).strip()
+            self._zfs(["set", f"{CLONED_PROPERTY}={guid}:{own}", "--", dataset], dataset)
 
     def _guid(self, snapshot: str) -> int:
         argv = ["get", "-Hp", "-o", "value", "guid", "--", snapshot]
@@ -131,38 +134,62 @@ class CommandDatasets:
         found = self._one(source)
         if found is None:
             raise missing(source)
-        self._set(self._that(dataset, guid), plan_copied(found.local))
+        self._set([self._that(dataset, guid)], [plan_copied(found.local)])
 
-    def restore_properties(self, dataset: str, guid: int) -> None:
+    def restore_properties(self, datasets: Mapping[str, int]) -> None:
         """See the port."""
-        found = self._that(dataset, guid)
-        self._set(found, plan_restored(found.local))
+        found = self._those(datasets)
+        self._set(found, [plan_restored(d.local) for d in found])
 
-    def set_gate(self, dataset: str, guid: int, values: Mapping[str, str]) -> None:
+    def set_gate(self, datasets: Mapping[str, int], values: Mapping[str, str]) -> None:
         """See the port."""
-        found = self._that(dataset, guid)
-        self._set(found, check_gate(found.kind, values))
+        found = self._those(datasets)
+        self._set(found, [check_gate(d.kind, values) for d in found])
 
-    def _set(self, found: TreeDataset, values: Mapping[str, str]) -> None:
-        wanted = {n: v for n, v in values.items() if found.local.get(n) != v}
-        failed: ZrError | None = None
-        if wanted:
-            pairs = [f"{name}={value}" for name, value in wanted.items()]
-            ended = run(["zfs", "set", *pairs, found.name])
-            # "property may be set but unable to remount" is a failure that is none.
-            failed = judge_command("create", ended, found.name) if ended.code else None
-        now = self._that(found.name, found.guid).local
-        if left := [name for name in wanted if now.get(name) != wanted[name]]:
-            raise failed or unlike(found.name, f"{left[0]} is {now.get(left[0])!r} still")
+    def _set(self, found: Sequence[TreeDataset], values: Sequence[Mapping[str, str]]) -> None:
+        """Some forks for each set of values, and a look in the end."""
+        wanted, together = {}, dict[tuple[str, ...], list[str]]()
+        for dataset, given in zip(found, values, strict=True):
+            new = {n: v for n, v in given.items() if dataset.local.get(n) != v}
+            if new:
+                wanted[dataset.name] = new
+                pairs = tuple(f"{name}={value}" for name, value in new.items())
+                together.setdefault(pairs, []).append(dataset.name)
+        jobs = [
+            [*pairs, *names[start : start + _TOGETHER]]
+            for pairs, names in together.items()
+            for start in range(0, len(names), _TOGETHER)
+        ]
+        with ThreadPoolExecutor(_TOGETHER) as threads:
+            all_ended = list(threads.map(lambda words: run(["zfs", "set", *words]), jobs))
+        # "property may be set but unable to remount" is a failure that is none.
+        failed = next(
+            (judge_command("create", ended, words[-1])
+             for words, ended in zip(jobs, all_ended, strict=True) if ended.code),
+            None,
+        )  # fmt: skip
+        changed = {d.name: d.guid for d in found if d.name in wanted}
+        for now in self._those(changed):
+            new = wanted[now.name]
+            if left := [name for name in new if now.local.get(name) != new[name]]:
+                raise failed or unlike(now.name, f"{left[0]} is {now.local.get(left[0])!r} still")
 
-    def mount(self, dataset: str, guid: int) -> None:
+    def mount(self, datasets: Mapping[str, int]) -> None:
         """See the port."""
-        found = self._that(dataset, guid)
-        if not found.mounted:
-            check_mountpoint_free(found)
-            self._zfs(["mount", "--", dataset], dataset, "create")
-        if not self._that(dataset, guid).mounted:
-            raise unlike(dataset, "it is not mounted")
+        for found in self._those(datasets):
+            if not found.mounted:
+                check_mountpoint_free(found.name, found.mountpoint)
+                self._mount(found)
+        if left := [d.name for d in self._those(datasets) if not d.mounted]:
+            raise unlike(left[0], "it is not mounted")
+
+    def check_mountable(self, paths: Mapping[str, str]) -> None:
+        """See the port. No fork."""
+        for name, path in paths.items():
+            check_mountpoint_free(name, path)
+
+    def _mount(self, dataset: TreeDataset) -> None:
+        self._zfs(["mount", "--", dataset.name], dataset.name, "create")
 
     def unmount(self, dataset: str, guid: int) -> None:
         """See the port."""
@@ -182,35 +209,30 @@ class CommandDatasets:
 
     def allow_receive(self, parent: str) -> None:
         """See the port."""
-        check_dataset_name(parent)
-        failed: ZrError | None = None
-        for words in self._delegated:
-            ended = run(["zfs", "allow", "-u", self._user, words, parent])
-            if ended.code == 0 and self.observe_receive_right(parent):
-                return
-            failed = failed or judge_command("create", ended, parent)
-        raise failed or unlike(parent, f"{self._user} may not receive there")
+        self._right.allow(parent)
 
     def forbid_receive(self, parent: str) -> None:
         """See the port."""
-        check_dataset_name(parent)
-        if self.observe_receive_right(parent):
-            self._zfs(["unallow", "-u", self._user, parent], parent, "create")
-        if self.observe_receive_right(parent):
-            raise unlike(parent, f"{self._user} may receive there still, by a right from above")
+        self._right.forbid(parent)
 
     def observe_receive_right(self, parent: str) -> bool:
         """See the port."""
-        check_dataset_name(parent)
-        words = f"user {self._user} "
-        lines = self._zfs(["allow", parent], parent).splitlines()
-        return any(words in line and "receive" in line for line in lines)
+        return bool(self._right.observe(parent))
+
+    def drop_rescue(self, dataset: str, guid: int) -> None:
+        """See the port."""
+        drop_rescue(dataset, guid)
 
     def _one(self, name: str) -> TreeDataset | None:
-        return next(iter(self._look(name, [])), None)
+        return next(iter(self._look([name])), None)
 
     def _that(self, dataset: str, guid: int) -> TreeDataset:
-        return check_is(self._one(dataset), dataset, guid)
+        return self._those({dataset: guid})[0]
+
+    def _those(self, datasets: Mapping[str, int]) -> list[TreeDataset]:
+        """Each of them, parents first; none is another one by now."""
+        found = {d.name: d for d in self._look(list(datasets))}
+        return [check_is(found.get(name), name, datasets[name]) for name in sorted(datasets)]
 
     def _zfs(self, argv: Sequence[str], name: str, operation: str = "list") -> str:
         ended = run(["zfs", *argv])
@@ -219,15 +241,13 @@ class CommandDatasets:
         return ended.out
 
 
-def check_mountpoint_free(found: TreeDataset) -> None:
-    """Standing(mountpoint-in-use) where a mount would hide files: ZFS does it without a word."""
+def check_mountpoint_free(dataset: str, path: str) -> None:
+    """Standing(mountpoint-in-use) where a mount would hide files; mountpoint-unreadable."""
     try:
-        hidden = os.listdir(found.mountpoint) if found.mountpoint.startswith("/") else []
+        hidden = os.listdir(path) if path.startswith("/") else []
     except (FileNotFoundError, NotADirectoryError):
         return
+    except OSError as error:
+        raise mountpoint_unreadable(dataset, path, error.strerror or str(error)) from error
     if hidden:
-        raise Standing(
-            "mountpoint-in-use",
-            f"{found.mountpoint}, where {found.name} is to be mounted, contains {hidden[0]!r}.",
-            "Move what is there out of the way; something wrote there while it was not mounted.",
-        )
+        raise mountpoint_in_use(dataset, path, hidden[0])

@@ -59,7 +59,7 @@ def judge_versions(seen: Versions, *, encrypted: bool) -> Findings:
                 "daemon-version",
                 "zr",
                 f"The running daemon is zr {seen.daemon}, but {seen.zr} is installed.",
-                "systemctl restart 'zr-zfs@*' 'zr-receive@*' 'zr-proof@*' zr",
+                "systemctl restart 'zr-zfs@*' 'zr-receive@*' 'zr-proof@*' 'zr-host@*' zr",
             )
         )
     return found

@@ -7,7 +7,10 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from zrepl_py.core.audit.finding import Finding, Findings, error, warning
+from zrepl_py.core.role_moves import FOLLOWING
+from zrepl_py.model.names import parse_epoch
 from zrepl_py.model.policy import Policy
+from zrepl_py.model.roles import State
 
 LATE = 3.0
 """A tick that is older than so many cadences, and LATE_SECONDS, is late."""
@@ -85,9 +88,11 @@ def judge_status(status: Mapping[str, Any]) -> Findings:
         found += _judge_group(group)
     targets = status.get("targets", ())
     away = {target["target"] for target in targets if target["state"] == "silent"}
+    led = _find_led(status.get("roles", ()))
     for target in targets:
         there = [lane for lane in status["lanes"] if lane["target"] == target["target"]]
-        found += _judge_target(target, sum(not lane["in_sync"] for lane in there), len(there))
+        behind = sum(not lane["in_sync"] for lane in there)
+        found += _judge_target(target, behind, len(there), led=target["target"] in led)
     for lane in status["lanes"]:
         found += _judge_lane(lane, away)
     for replica in status["replicas"]:
@@ -109,11 +114,16 @@ def _judge_question(question: Mapping[str, Any]) -> Finding:
 def judge_sources(status: Mapping[str, Any], policies: Sequence[Policy], node: str) -> Findings:
     """Do the nodes whose copies are kept here still send?"""
     found: Findings = []
+    followed = [one for one in status.get("roles", ()) if one["state"] in FOLLOWING]
+    served_there = {one["peer"] for one in followed}
     for source in status.get("sources", ()):
+        if source.get("served"):
+            continue  # what is here of it, this node serves itself: nothing is to come
         name, arrived = source["source"], source["arrived_seconds"]
         last = "nothing ever arrived" if arrived is None else f"the last arrived {arrived} s ago"
         if source["state"] == "silent":
             never = " since this daemon started" if source["heard_at"] is None else ""
+            dead = "alpha-is-dead" if name in served_there else "node-crashed"
             found.append(
                 error(
                     "source-silent",
@@ -121,7 +131,7 @@ def judge_sources(status: Mapping[str, Any], policies: Sequence[Policy], node: s
                     f"{name} has not been heard{never} for {source['silent_seconds']} s: its "
                     f"copies here grow old, {last}.",
                     f"Is {name} on, and what does `zr doctor` say there? Does it reach this node? "
-                    "If it is gone for good: docs/runbooks/node-crashed.md",
+                    f"If it is dead: docs/runbooks/{dead}.md",
                 )
             )
             continue
@@ -138,7 +148,18 @@ def judge_sources(status: Mapping[str, Any], policies: Sequence[Policy], node: s
     return found
 
 
-def _judge_target(target: Mapping[str, Any], behind: int, lanes: int) -> Findings:
+def _find_led(roles: Sequence[Mapping[str, Any]]) -> set[str]:
+    """Nodes that were primary of a group which this one serves alone now: an epoch after the first
+    is one that was taken over."""
+    return {
+        one["peer"]
+        for one in roles
+        if one["state"] == State.PRIMARY_ALONE and one["epoch"] and parse_epoch(one["epoch"]).n > 1
+    }
+
+
+def _judge_target(target: Mapping[str, Any], behind: int, lanes: int, *, led: bool) -> Findings:
+    """`led`: it was primary of what this node serves alone now."""
     if target["state"] != "silent":
         return []
     name, why = target["target"], target["error"]["message"] if target["error"] else ""
@@ -151,6 +172,11 @@ def _judge_target(target: Mapping[str, Any], behind: int, lanes: int) -> Finding
         f"Is {name} on, does `zr status` answer there, and does it answer a ping from here? Is its "
         f"address in [peers.{name}] right? docs/runbooks/beta-was-off.md"
     )
+    if led:
+        remedy = (
+            f"This node serves: while {name} is off, nothing is to be done here. When it is back: "
+            f"docs/runbooks/alpha-came-back.md. Should it be on? {remedy}"
+        )
     return [error("target-silent", name, sentence.rstrip(), remedy)]
 
 

@@ -160,15 +160,15 @@ def check_a_lazy_unmount_hides_nothing(case: HostCase) -> None:
 
 def check_the_marker_is_written(case: HostCase) -> None:
     """Where it is mounted; written anew the second time."""
-    child = case.datasets[1]
-    assert case.host.read_marker(child) is None
-    assert case.host.write_marker(child, "2/abc\n")
-    assert case.host.read_marker(child) == "2/abc\n"
-    assert case.host.write_marker(child, "3/def\n")
-    assert case.host.read_marker(child) == "3/def\n"
+    parent, child = case.datasets
+    assert case.host.read_markers([child]) == {}
+    for text in ("2/abc\n", "3/def\n"):
+        assert case.host.write_markers([child], text) == [child]
+        assert case.host.read_markers([parent, child]) == {child: text}
     assert case.host.unmount_everywhere([child]) == []
-    assert case.host.read_marker(child) is None
-    assert not case.host.write_marker(child, "4/ghi\n")
+    assert case.host.read_markers([child]) == {}
+    assert case.host.write_markers([child, parent], "4/ghi\n") == [parent]
+    assert case.host.read_markers([child, parent]) == {parent: "4/ghi\n"}
 
 
 def check_a_service_starts_and_stops(case: HostCase) -> None:

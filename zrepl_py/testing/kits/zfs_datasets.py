@@ -5,7 +5,7 @@ The order rename → clone → promote is that of the design; the other way fail
 
 from dataclasses import replace
 
-from zrepl_py.errors import Refused, Standing, ZrError
+from zrepl_py.errors import Passing, Refused, Standing, ZrError
 from zrepl_py.model.observation import Kind
 from zrepl_py.model.tree import TreeDataset
 from zrepl_py.testing.kits.zfs_site import (
@@ -22,10 +22,9 @@ from zrepl_py.testing.kits.zfs_site import (
 
 def one(site: ZfsSite, dataset: str) -> TreeDataset:
     """A dataset that is there."""
-    found = {d.name: d for d in site.datasets.observe_tree(dataset)}
-    if dataset not in found:
-        raise AssertionError(f"there is no {dataset}")
-    return found[dataset]
+    found = [d for d in site.datasets.observe_tree(dataset) if d.name == dataset]
+    true(bool(found), f"there is no {dataset}")
+    return found[0]
 
 
 def check_a_tree_is_observed(site: ZfsSite) -> None:
@@ -36,7 +35,7 @@ def check_a_tree_is_observed(site: ZfsSite) -> None:
     site.make_filesystem(f"{root}/b")
     site.make_volume(f"{root}/a")
     site.set_property(root, "readonly", "on")
-    site.port.set_user_properties(f"{root}/b", {"zr:lane": "x"})
+    site.port.set_user_properties([f"{root}/b"], {"zr:lane": "x"})
     seen = site.datasets.observe_tree(root)
     same([d.name for d in seen], [root, f"{root}/a", f"{root}/b"], "names")
     same([d.kind for d in seen], [Kind.FILESYSTEM, Kind.VOLUME, Kind.FILESYSTEM], "kinds")
@@ -70,16 +69,54 @@ def check_what_was_written_since(site: ZfsSite) -> None:
     name = site.fresh("written")
     site.make_filesystem(name)
     site.write(name, "a", b"before")
-    first = snapshot(site, name, "zr_1")
-    same(site.datasets.observe_written(name, first.guid), 0, "nothing")
+    other = site.fresh("other")
+    site.make_filesystem(other)
+    first, its = snapshot(site, name, "zr_1"), snapshot(site, other, "zr_2")
+    since = {name: first.guid, other: its.guid}
+
+    def written(guids: dict[str, int]) -> dict[str, object]:
+        said = site.datasets.observe_written(guids)
+        return {n: bool(value) if value is not None else None for n, value in said.items()}
+
+    same(written(since), {name: False, other: False}, "nothing")
     site.write(name, "b", b"after")
-    true((site.datasets.observe_written(name, first.guid) or 0) > 0, "something")
+    same(written(since), {name: True, other: False}, "something")
     second = snapshot(site, name, "zr_2")
-    same(site.datasets.observe_written(name, second.guid), 0, "nothing again")
-    true((site.datasets.observe_written(name, first.guid) or 0) > 0, "since the first")
-    same(site.datasets.observe_written(name, first.guid ^ 1), None, "since no snapshot of it")
+    same(written({name: second.guid}), {name: False}, "nothing again")
+    same(written({name: first.guid}), {name: True}, "since the first")
+    unlike = {name: first.guid ^ 1, other: its.guid}
+    same(written(unlike), {name: None, other: False}, "since no snapshot of it")
     with refused(Standing, "dataset-missing"):
-        site.datasets.observe_written(site.fresh("none"), first.guid)
+        site.datasets.observe_written({site.fresh("none"): first.guid, **since})
+
+
+def check_many_at_once(site: ZfsSite) -> None:
+    """What is not there is left out; each is there once."""
+    root, none = site.fresh("many"), site.fresh("none")
+    site.make_filesystem(root)
+    site.make_filesystem(f"{root}/a")
+    taken = snapshot(site, f"{root}/a", "zr_1")
+    site.port.bookmark(f"{root}/a@zr_1", f"{root}/a#mark")
+    found = site.datasets.observe_trees([f"{root}/a", none, root])
+    same([d.name for d in found], [root, f"{root}/a"], "trees")
+    same(found, site.datasets.observe_tree(root), "the same")
+    same(site.datasets.observe_trees([none]), [], "none")
+    histories = site.datasets.observe_histories([root, none, f"{root}/a"])
+    same(histories.keys(), {root, f"{root}/a"}, "histories")
+    same([s.guid for s in histories[f"{root}/a"].snapshots], [taken.guid], "its snapshot")
+    same(histories[f"{root}/a"], site.port.observe_history(f"{root}/a"), "its bookmark too")
+    same(histories[root].snapshots, (), "no child's")
+
+
+def check_a_change_of_snapshots_shows(site: ZfsSite) -> None:
+    """When one was taken or destroyed last: to the second, by this machine's clock."""
+    name = site.fresh("changes")
+    site.make_filesystem(name)
+    snapshot(site, name, "zr_1")
+    first = one(site, name).changed_at
+    true(first is not None, "a snapshot was taken")
+    same(one(site, name).changed_at, first, "nothing happened")
+    same(one(site, name).written_bytes is not None, True, "since the newest")
 
 
 def check_a_tree_is_renamed_once(site: ZfsSite) -> None:
@@ -120,6 +157,17 @@ def check_a_clone_is_made_once(site: ZfsSite) -> None:
     snapshot(site, root, "zr_2")
     with refused(Refused, "target-exists"):
         site.datasets.clone(f"{root}@zr_2", guid_of(site, root, "zr_2"), clone)
+
+
+def check_a_clone_of_a_live_logs_snapshot_has_nothing_written(site: ZfsSite) -> None:
+    """ZFS counts the log's header as written (model/properties.CLONED_PROPERTY)."""
+    root, clone = site.fresh("of"), site.fresh("clone")
+    site.make_filesystem(root)
+    site.snapshot_beside_log(root, "zr_1")
+    base = guid_of(site, root, "zr_1")
+    site.datasets.clone(f"{root}@zr_1", base, clone)
+    site.datasets.promote(clone, one(site, clone).guid)
+    same(site.datasets.observe_written({clone: base}), {clone: 0}, "written by nobody")
 
 
 def check_a_rescue_loses_nothing(site: ZfsSite) -> None:
@@ -199,7 +247,7 @@ def check_properties_are_copied_but_the_gate(site: ZfsSite) -> None:
     first = snapshot(site, name, "zr_1")
     for word, value in (("compression", "off"), ("canmount", "on"), ("quota", "1073741824")):
         site.set_property(name, word, value)
-    site.port.set_user_properties(name, {"zr:lane": "l"})
+    site.port.set_user_properties([name], {"zr:lane": "l"})
     site.datasets.clone(f"{name}@zr_1", first.guid, clone)
     made = one(site, clone)
     for _ in range(2):
@@ -215,15 +263,15 @@ def check_originals_are_restored(site: ZfsSite) -> None:
     name = site.fresh("replica")
     site.make_filesystem(name)
     found = one(site, name)
-    site.datasets.set_gate(name, found.guid, {"canmount": "noauto", "readonly": "on"})
+    site.datasets.set_gate({name: found.guid}, {"canmount": "noauto", "readonly": "on"})
     carried = {"zr:orig:compression": "off", "zr:orig:canmount": "on", "zr:orig:volsize": "5"}
-    site.port.set_user_properties(name, carried)
-    site.datasets.restore_properties(name, found.guid)
+    site.port.set_user_properties([name], carried)
+    site.datasets.restore_properties({name: found.guid})
     now = one(site, name)
     same((now.local.get("compression"), now.canmount), ("off", "noauto"), "restored")
-    site.port.set_user_properties(name, {"zr:orig:mountpoint": "/etc/radio"})
+    site.port.set_user_properties([name], {"zr:orig:mountpoint": "/etc/radio"})
     with refused(Refused, "bad-mountpoint"):
-        site.datasets.restore_properties(name, found.guid)
+        site.datasets.restore_properties({name: found.guid})
 
 
 def check_the_gate(site: ZfsSite) -> None:
@@ -232,10 +280,9 @@ def check_the_gate(site: ZfsSite) -> None:
     site.make_filesystem(name)
     site.make_volume(volume)
     for readonly in ("on", "off", "on"):
-        for dataset in (name, volume):
-            guid = one(site, dataset).guid
-            values = {"canmount": "noauto", "readonly": readonly}
-            site.datasets.set_gate(dataset, guid, values)
+        guids = {dataset: one(site, dataset).guid for dataset in (name, volume)}
+        site.datasets.set_gate(guids, {"canmount": "noauto", "readonly": readonly})
+        for dataset in guids:
             same(one(site, dataset).readonly, readonly == "on", dataset)
     same(one(site, name).canmount, "noauto", "of the file system")
     same("canmount" in one(site, volume).local, False, "of the volume")
@@ -250,9 +297,9 @@ def check_mounts(site: ZfsSite) -> None:
         site.datasets.unmount(name, guid)
         same(one(site, name).mounted, False, "unmounted")
         site.datasets.unmount(name, guid)
-        site.datasets.mount(name, guid)
+        site.datasets.mount({name: guid})
         same(one(site, name).mounted, True, "mounted")
-        site.datasets.mount(name, guid)
+        site.datasets.mount({name: guid})
 
 
 def check_a_key_that_has_to_be_typed(site: ZfsSite) -> None:
@@ -279,4 +326,75 @@ def check_the_right_to_receive(site: ZfsSite) -> None:
             site.datasets.forbid_receive(name)
             same(site.datasets.observe_receive_right(name), False, "taken")
     with refused(Standing, "dataset-missing"):
-        site.datasets.allow_receive(site.fresh("none"))
+        site.datasets.allow_receive(f"{site.fresh('none')}/below")
+
+
+def check_the_right_to_receive_what_is_not_there_yet(site: ZfsSite) -> None:
+    """What is above has it, for itself alone, until the new one is there and has its own."""
+    above = site.fresh("above")
+    new, beside = f"{above}/new", f"{above}/beside"
+    for name in (above, beside):
+        site.make_filesystem(name)
+    for _ in range(2):
+        site.datasets.allow_receive(new)
+        same(site.datasets.observe_receive_right(new), True, "to be made")
+        same(site.datasets.observe_receive_right(beside), False, "beside")
+    site.make_filesystem(new)
+    same(site.datasets.observe_receive_right(new), False, "made, by whomever")
+    site.datasets.allow_receive(new)
+    same(site.datasets.observe_receive_right(new), True, "its own")
+    same(site.datasets.observe_receive_right(f"{above}/other"), False, "no more new ones")
+    site.datasets.forbid_receive(new)
+    site.datasets.allow_receive(f"{above}/other")
+    for _ in range(2):
+        site.datasets.forbid_receive(f"{above}/other")
+        same(site.datasets.observe_receive_right(f"{above}/other"), False, "given up")
+
+
+def check_the_right_to_receive_is_taken_from_one_alone(site: ZfsSite) -> None:
+    """It came from above, and stays with what is beside."""
+    root = site.fresh("rights")
+    for name in ("", "/way", "/way/one", "/way/one/below", "/way/two", "/three"):
+        site.make_filesystem(f"{root}{name}")
+    site.datasets.allow_receive(root)
+    for _ in range(2):
+        site.datasets.forbid_receive(f"{root}/way/one")
+        for name in ("", "/way", "/way/two", "/three"):
+            same(site.datasets.observe_receive_right(f"{root}{name}"), True, name)
+        for name in ("/way/one", "/way/one/below"):
+            same(site.datasets.observe_receive_right(f"{root}{name}"), False, name)
+    site.datasets.allow_receive(f"{root}/way/one")
+    same(site.datasets.observe_receive_right(f"{root}/way/one/below"), True, "given again")
+
+
+def check_a_rescue_is_dropped(site: ZfsSite) -> None:
+    """Of it nothing stays; what is no rescue, or another one by now, or is stood upon, does."""
+    outside = site.fresh("outside")
+    site.make_filesystem(outside)
+    with refused(Refused, "not-a-rescue"):
+        site.datasets.drop_rescue(outside, one(site, outside).guid)
+    label = "1-00000000-" + f"{one(site, outside).guid & 0xFFFFFFFF:08x}"
+    root = f"{outside.partition('/')[0]}/zr-rescue/{label}"
+    site.port.create_placeholder(root)
+    aside, foreign, clone = f"{root}/a", f"{root}/b", site.fresh("clone")
+    site.make_filesystem(aside)
+    snapshot(site, aside, "zr_1")
+    site.datasets.snapshot_tree(aside, f"zr-rescue_{label}")
+    site.port.hold((f"{aside}@zr-rescue_{label}",), "zr_rescue")
+    site.make_filesystem(foreign)
+    guid = one(site, aside).guid
+    with refused(Passing, "busy"):
+        site.datasets.drop_rescue(root, one(site, root).guid)
+    for name, meant in ((aside, guid ^ 1), (foreign, one(site, foreign).guid)):
+        with refused(Refused, "not-a-rescue"):
+            site.datasets.drop_rescue(name, meant)
+    site.make_clone(f"{aside}@zr_1", clone)
+    with refused(Passing, "busy"):
+        site.datasets.drop_rescue(aside, guid)
+    site.destroy(clone)
+    site.destroy(foreign)
+    for _ in range(2):
+        site.datasets.drop_rescue(aside, guid)
+    site.datasets.drop_rescue(root, one(site, root).guid)
+    same(site.datasets.observe_tree(root), [], "all of it")
+    true(bool(site.datasets.observe_tree(outside)), "and nothing else")

@@ -70,6 +70,11 @@ class ModelSite:
         """See ZfsSite."""
         self.pools.write(dataset, path, content)
 
+    def snapshot_beside_log(self, dataset: str, name: str) -> None:
+        """See ZfsSite."""
+        self.write(dataset, "synced", b"synced")
+        self.port.snapshot_changed({dataset: None}, name)
+
     def change_mode(self, dataset: str, path: str, mode: int) -> None:
         """See ZfsSite."""
         self.pools.write(dataset, path, self.pools.dataset(dataset).files[path].content, mode)

@@ -74,19 +74,26 @@ def check_user_properties(site: ZfsSite) -> None:
     site.make_filesystem(top)
     site.make_filesystem(f"{top}/child")
     port = site.port
-    port.set_user_properties(top, {"zr:lane": "x y=z: ü", "zr:orig:quota": "-1"})
-    port.set_user_properties(top, {"zr:lane": "-second", "zr:third": "3"})
-    port.set_user_properties(top, {"zr:orig:quota": "", "zr:never": ""})
+    port.set_user_properties([top], {"zr:lane": "x y=z: ü", "zr:orig:quota": "-1"})
+    port.set_user_properties([top], {"zr:lane": "-second", "zr:third": "3"})
+    port.set_user_properties([top], {"zr:orig:quota": "", "zr:never": ""})
     seen = [d.user_properties for d in port.observe_datasets(top)]
     same(seen, [{"zr:lane": "-second", "zr:third": "3"}, {}], "properties")
     site.set_property(top, "other:tool", "x")
     same("other:tool" in port.observe_datasets(top)[0].user_properties, False, "foreign one seen")
     with refused(Bug, "foreign-property"):
-        port.set_user_properties(top, {"other:tool": "y"})
+        port.set_user_properties([top], {"other:tool": "y"})
     with refused(Bug, "foreign-property"):
-        port.set_user_properties(top, {"readonly": "on"})
+        port.set_user_properties([top], {"readonly": "on"})
     with refused(Standing, "dataset-missing"):
-        port.set_user_properties(f"{top}/none", {"zr:lane": "x"})
+        port.set_user_properties([f"{top}/none"], {"zr:lane": "x"})
+    with refused(Standing, "dataset-missing"):
+        port.set_user_properties([top, f"{top}/none", f"{top}/child"], {"zr:lane": "x"})
+    same([d.user_properties for d in port.observe_datasets(top)], seen, "all or none")
+    port.set_user_properties([top, f"{top}/child"], {"zr:third": "", "zr:both": "1"})
+    seen = [d.user_properties for d in port.observe_datasets(top)]
+    same(seen, [{"zr:lane": "-second", "zr:both": "1"}, {"zr:both": "1"}], "on both")
+    port.set_user_properties([], {"zr:lane": "x"})
 
 
 def check_carried_properties(site: ZfsSite) -> None:

@@ -11,7 +11,9 @@ from contextlib import contextmanager, suppress
 from zrepl_py.adapters.clock import Deadline, MachineClock
 from zrepl_py.adapters.zfs.command import CommandZfs
 from zrepl_py.adapters.zfs.lzc import LzcZfs
+from zrepl_py.adapters.zfs.rights import ReceiveRight
 from zrepl_py.adapters.zfs.tree import CommandDatasets
+from zrepl_py.adapters.zfs.tree_lzc import LzcDatasets
 from zrepl_py.ports.zfs import ZfsPort
 
 _DEADLINE_SECONDS = 60
@@ -36,7 +38,8 @@ class RealSite:
         self.port = port
         self.root = f"{pool}/kit-{os.getpid()}"
         self.folder = folder
-        self.datasets = CommandDatasets("nobody", ("create,mount,receive",))
+        datasets = LzcDatasets if isinstance(port, LzcZfs) else CommandDatasets
+        self.datasets = datasets(ReceiveRight("nobody"))
         self._count = 0
         _zfs("zfs", "create", "-o", f"mountpoint={folder}/mnt", self.root)
 
@@ -105,6 +108,14 @@ class RealSite:
         """See ZfsSite."""
         with self._mounted(dataset) as point, open(f"{point}/{path}", "wb") as file:
             file.write(content)
+
+    def snapshot_beside_log(self, dataset: str, name: str) -> None:
+        """See ZfsSite."""
+        with self._mounted(dataset) as point, open(f"{point}/synced", "wb") as file:
+            file.write(b"synced")
+            file.flush()
+            os.fsync(file.fileno())
+            _zfs("zfs", "snapshot", f"{dataset}@{name}")
 
     def change_mode(self, dataset: str, path: str, mode: int) -> None:
         """See ZfsSite."""

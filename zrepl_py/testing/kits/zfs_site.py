@@ -65,6 +65,9 @@ class ZfsSite(Protocol):
     def write(self, dataset: str, path: str, content: bytes) -> None:
         """A write() that returns without fsync; mounts what is not mounted, for the moment."""
 
+    def snapshot_beside_log(self, dataset: str, name: str) -> None:
+        """write(), fsync(), and `@name` while the file system is mounted: its intent log lives."""
+
     def change_mode(self, dataset: str, path: str, mode: int) -> None:
         """chmod(), without fsync."""
 
@@ -148,6 +151,8 @@ class Leg:
     resume: tuple[int, int] | None = None
     cut_after_bytes: int | None = None
     flip_at_byte: int | None = None
+    origin: str | None = None
+    """Whole name of the snapshot that it becomes a clone of."""
 
 
 def move(port: ZfsPort, leg: Leg) -> Moved:
@@ -169,7 +174,12 @@ def move(port: ZfsPort, leg: Leg) -> Moved:
     received = None
     try:
         port.receive(
-            leg.target, fd=far_read, to_guid=leg.to_guid, from_guid=leg.from_guid, raw=leg.raw
+            leg.target,
+            fd=far_read,
+            to_guid=leg.to_guid,
+            from_guid=leg.from_guid,
+            raw=leg.raw,
+            origin=leg.origin,
         )
     except ZrError as error:
         received = error

@@ -30,7 +30,7 @@ def check_steady_cycle_forks_nothing(site: ZfsSite) -> None:
     port.destroy_bookmarks({f"{a}#zr_b1": first})
     port.observe_holds([f"{a}@zr_2"])
     port.release([f"{a}@zr_2"], TAG)
-    port.set_user_properties(r, {"zr:lane": "x"})
+    port.set_user_properties([r], {"zr:lane": "x"})
     port.create_placeholder(site.fresh("steady-p"))
     port.abort_receive(r, leg.to_guid)
     port.destroy_snapshots({f"{a}@zr_1": first})
