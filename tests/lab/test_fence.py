@@ -25,6 +25,18 @@ if verb == "end_holders":
 print(json.dumps(encode(getattr(MachineHost(MachineClock(), {}.get), verb)(*args))))
 """
 STARTED: list[int] = []
+SETTLE = "udevadm settle || true"
+CLAIM = """
+import os, sys, time
+while True:  # whoever is told of a volume's changes has it open for a moment: read-only, as it was
+    try:
+        os.open(sys.argv[1], os.O_RDWR | os.O_EXCL)
+        break
+    except OSError as error:
+        print(error, flush=True)
+        time.sleep(0.1)
+time.sleep(600)
+"""
 WRITER = """
 import ctypes, os, sys, time
 path, way = sys.argv[1:]
@@ -225,7 +237,7 @@ def test_read_only_is_followed_by_mounts_that_are_there(node: Node) -> None:
 
 def test_volumes(node: Node) -> None:
     """Read-only, claimed, and open without a claim, each told apart (L8)."""
-    node.sh("zfs create -V 16M tank/g/vm; udevadm settle || true")
+    node.sh(f"zfs create -V 16M tank/g/vm; {SETTLE}")
     seen = ask(node, "observe_volumes", ["tank/g/vm", "tank/g"])
     assert [(v["dataset"], v["readonly"], v["claimed"]) for v in seen] == [
         ("tank/g/vm", False, False)
@@ -233,16 +245,18 @@ def test_volumes(node: Node) -> None:
     device = seen[0]["device"]
     opened = start(node, ["sh", "-c", f"exec 3<>{device}; exec sleep 600"])
     wait(node, f"ls -l /proc/{opened}/fd | grep -q {device}")
+    node.sh(SETTLE)
     holder = holder_of(node, "tank/g/vm")
     assert (holder["process"]["pid"], holder["holdings"]) == (opened, ["device"])
     assert not ask(node, "observe_volumes", ["tank/g/vm"])[0]["claimed"]
     node.sh("zfs set readonly=on tank/g/vm")
     assert ask(node, "apply_readonly", ["tank/g/vm"], True) == []
     assert end(node, "tank/g/vm", holder) == "ended"
+    node.sh(SETTLE)
     assert ask(node, "observe_holders", ["tank/g/vm"]) == []
     node.sh("zfs set readonly=off tank/g/vm")
-    claim = "import os, time; os.open('%s', os.O_RDWR | os.O_EXCL); time.sleep(600)"
-    claimed = start(node, ["python3", "-c", claim % device])
+    claimed = start(node, ["python3", "-c", CLAIM, device])
     wait(node, f"ls -l /proc/{claimed}/fd | grep -q {device}")
+    node.sh(SETTLE)
     assert ask(node, "observe_volumes", ["tank/g/vm"])[0]["claimed"]
     assert end(node, "tank/g/vm", holder_of(node, "tank/g/vm")) == "ended"

@@ -17,6 +17,7 @@ from zrepl_py.core.switchover import (
     SourceSight,
     SwitchStep,
     TargetSight,
+    judge_target,
     plan_source,
     plan_target,
 )
@@ -30,6 +31,7 @@ from zrepl_py.model.roles import (
     Progress,
     Record,
     State,
+    Verdict,
 )
 
 VOLATILE = ("mounted", "services", "address", "holders", "keys")
@@ -122,8 +124,14 @@ def _source(me: Machine, other: Machine | None) -> SourceSight:
     return SourceSight(
         me.memory.intent, recall(me.memory) is Record.HANDED_OVER,
         other.memory.intent if other else None, me.sight(), me.finals, me.still,
-        {"audio": other.core.content} if other else {}, not me.late,
+        {"audio": other.core.content} if other else {}, _follows(other), not me.late,
     )  # fmt: skip
+
+
+def _follows(other: Machine | None) -> bool | None:
+    """Nobody but the primary writes in this world."""
+    claim = hear(other.word().said, "", {}) if other else Claim.SILENT
+    return judge_target(claim, Verdict.SYNC)
 
 
 def _carry_out(me: Machine, other: Machine) -> bool:

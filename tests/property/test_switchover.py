@@ -14,13 +14,14 @@ from zrepl_py.core.switchover import (
     SourceSight,
     SwitchStep,
     TargetSight,
+    judge_target,
     list_objections,
     plan_source,
     plan_target,
 )
 from zrepl_py.model.lineage import Entry, Intent, Memory
 from zrepl_py.model.names import Epoch
-from zrepl_py.model.roles import Claim, Order, Record, State
+from zrepl_py.model.roles import Claim, Order, Record, State, Verdict
 
 FIRST = Entry(Epoch(1, "0" * 8), "a")
 INTENT = Intent(Epoch(2, "c" * 8), "b")
@@ -139,7 +140,7 @@ CLOSED = GateSight(
     address_absent=True, services_stopped=True, no_holders=True, unmounted=True, readonly=True,
     nothing_in_use=True,
 )  # fmt: skip
-READY = SourceSight(INTENT, False, INTENT, CLOSED, {"x": 7}, True, {"x": (7,)}, True)
+READY = SourceSight(INTENT, False, INTENT, CLOSED, {"x": 7}, True, {"x": (7,)}, True, True)
 
 
 def test_the_commit_needs_everything_in_one_look() -> None:
@@ -148,6 +149,8 @@ def test_the_commit_needs_everything_in_one_look() -> None:
         ({"handed_over": True}, SwitchStep.DONE),
         ({"intent": None}, SwitchStep.GIVE_UP),
         ({"in_time": False}, SwitchStep.GIVE_UP),
+        ({"target_follows": False}, SwitchStep.GIVE_UP),
+        ({"target_follows": None}, SwitchStep.WAIT),
         ({"target_intent": None}, SwitchStep.ASK),
         ({"target_intent": Intent(Epoch(2, "d" * 8), "b")}, SwitchStep.ASK),
         ({"finals": None}, SwitchStep.TAKE_FINALS),
@@ -159,6 +162,18 @@ def test_the_commit_needs_everything_in_one_look() -> None:
         ({"gate": replace(CLOSED, address_absent=None)}, GateStep.REMOVE_ADDRESS),
     ):
         assert plan_source(replace(READY, **change)) is step
+
+
+def test_one_that_was_written_to_or_does_not_follow_is_given_nothing() -> None:
+    """Story 8112: handed over to, it could not serve, nor could the one that had handed over."""
+    follows = {
+        (claim, verdict): judge_target(claim, verdict) for claim in Claim for verdict in Verdict
+    }
+    good = {key for key, said in follows.items() if said is True}
+    assert good == {(Claim.STANDBY, Verdict.SYNC), (Claim.BEHIND, Verdict.SYNC)}
+    for (claim, verdict), said in follows.items():
+        bad = claim is Claim.ASIDE or verdict is Verdict.PEER_YIELDS
+        assert (said is False) is bad
 
 
 def test_the_target_notes_what_is_asked_and_drops_what_is_over() -> None:

@@ -33,6 +33,14 @@ ROLE_MUTANTS = (
         "return True",
     ),
     _role(
+        "handed-over-to-one-that-was-written-to",
+        "zrepl_py.engine.role_switch",
+        "_target_follows",
+        "return judge_target(look.view.claim, look.view.verdict)",
+        "return True",
+        test=f"{_STORIES}::test_26_somebody_writes_on_the_standby_in_the_minute_of_a_switchover",
+    ),
+    _role(
         "handed-over-while-open",
         "zrepl_py.core.switchover",
         "plan_source",

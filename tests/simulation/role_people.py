@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tests.simulation.role_site import RoleSite
 
 
-HANDED_TO_WRITTEN = (State.DIVERGED, State.DEMOTED)
+HANDED_TO_WRITTEN = ((State.DIVERGED, State.DEMOTED), (State.RESCUING, State.DEMOTED))
 """This node was written to while the other one handed over to it: neither may serve by itself."""
 
 
@@ -63,7 +63,7 @@ class RolePeople:
         if not node.up:
             return
         if honest and node.peer.machine.on:
-            handed = (node.state, node.peer.state) == HANDED_TO_WRITTEN
+            handed = (node.state, node.peer.state) in HANDED_TO_WRITTEN
             if node.state not in (State.STANDBY, State.CATCHING_UP, State.UNKNOWN) and not handed:
                 return
             # Whoever fences the other one does not switch it on before this one has gone on.
@@ -138,7 +138,7 @@ class RolePeople:
                 self._state(node, site.random)
         elif len(nodes) == 2:
             for node in nodes:
-                if (node.state, node.peer.state) == HANDED_TO_WRITTEN:
+                if (node.state, node.peer.state) in HANDED_TO_WRITTEN:
                     self.force(node, site.random, honest=True)
             self.found()
         self.site.loop.after(6 * site.scenario.beat_seconds, self._look)

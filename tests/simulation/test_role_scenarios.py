@@ -22,11 +22,11 @@ DICE = Random(0)
 ADDRESS = "192.0.2.10"
 
 
-def begun(*, honest: bool = True, seed: int = 1) -> RoleSite:
+def begun(*, honest: bool = True, seed: int = 1, write_seconds: float = 8.0) -> RoleSite:
     """alpha serves, beta follows, there is a receipt."""
     scenario = replace(
         draw_roles(seed, frozenset()), members=TREES[2], beat_seconds=5.0, cadence_seconds=30.0,
-        latency_seconds=0.02, write_seconds=8.0, window_seconds=1200.0, honest=honest,
+        latency_seconds=0.02, write_seconds=write_seconds, window_seconds=1200.0, honest=honest,
         starts_by_itself=True,
     )  # fmt: skip
     site = RoleSite(scenario)
@@ -230,6 +230,22 @@ def test_26_somebody_writes_on_the_standby() -> None:
     site.beta.machine.write("tank/data", place, site.truth)
     end(site)
     assert stands(site.alpha) is State.PRIMARY
+    assert rescues(site.beta)
+
+
+def test_26_somebody_writes_on_the_standby_in_the_minute_of_a_switchover() -> None:
+    """Handed over to, it would have to keep its own first, from a primary that is none any more."""
+    site = begun(write_seconds=LONG_SECONDS)  # or the final snapshots would not fit there
+    site.people.order(site.alpha, Order.SWITCHOVER)
+    while site.beta.memory.intent is None:
+        wait(site, 0.05)
+        assert site.loop.now < 300
+    assert stands(site.alpha) is State.DRAINING
+    place = site.beta.members["tank/data"]
+    site.beta.machine.write("tank/data", place, site.truth)
+    wait(site, 120)
+    assert stands(site.alpha) is State.PRIMARY
+    end(site)
     assert rescues(site.beta)
 
 

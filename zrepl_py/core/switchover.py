@@ -7,7 +7,8 @@ Invariants:
 - One durable record is the commit point: the source's handover. Before it, the source alone gives
   up, and opens again; after it, no node goes back.
 - The record is made only when, in one and the same look, everything is closed, nothing was written
-  since the final snapshots, and the target has said that it has each of them.
+  since the final snapshots, and the target has said that it has each of them, follows, and has
+  nothing of its own: or neither of the two could serve afterwards.
 - Nothing is remembered but intent and handover: after a crash the source is a primary that has to
   be proved, or demoted; the target a standby.
 """
@@ -18,7 +19,7 @@ from enum import StrEnum
 
 from zrepl_py.core.opening import GateSight, GateStep, plan_gate
 from zrepl_py.model.lineage import Intent
-from zrepl_py.model.roles import Claim, State
+from zrepl_py.model.roles import Claim, State, Verdict
 
 
 class SwitchStep(StrEnum):
@@ -54,6 +55,9 @@ class SourceSight:
     still: bool | None
     target_has: Mapping[str, Collection[int]]
     """Member → guids that the target says its pool shows."""
+    target_follows: bool | None
+    """It could go on from here. False: it was written to, or does not follow; None: not known, it
+    is silent, say, or has just started."""
     in_time: bool
 
 
@@ -74,7 +78,7 @@ def plan_source(sight: SourceSight) -> SwitchStep | GateStep:
     """The next step of the node that is DRAINING."""
     if sight.handed_over:
         return SwitchStep.DONE
-    if sight.intent is None or not sight.in_time:
+    if sight.intent is None or not sight.in_time or sight.target_follows is False:
         return SwitchStep.GIVE_UP
     if sight.target_intent != sight.intent:
         return SwitchStep.ASK
@@ -84,13 +88,22 @@ def plan_source(sight: SourceSight) -> SwitchStep | GateStep:
         return SwitchStep.TAKE_FINALS
     if sight.still is not True:
         return SwitchStep.PROVE_STILL
-    there = are_there(sight.finals, sight.target_has)
-    return SwitchStep.HAND_OVER if there else SwitchStep.SEND_FINALS
+    if not are_there(sight.finals, sight.target_has):
+        return SwitchStep.SEND_FINALS
+    return SwitchStep.HAND_OVER if sight.target_follows else SwitchStep.WAIT
 
 
 def are_there(finals: Mapping[str, int], target_has: Mapping[str, Collection[int]]) -> bool:
     """The target says that its pool shows each of the final snapshots."""
     return all(guid in target_has.get(member, ()) for member, guid in finals.items())
+
+
+def judge_target(claim: Claim, verdict: Verdict) -> bool | None:
+    """Whether the target could take over, says its word of this look; see SourceSight."""
+    if claim is Claim.ASIDE or verdict is Verdict.PEER_YIELDS:
+        return False
+    follows = claim in (Claim.STANDBY, Claim.BEHIND)
+    return True if follows and verdict is Verdict.SYNC else None
 
 
 def plan_target(sight: TargetSight) -> SwitchStep:

@@ -15,6 +15,7 @@ from zrepl_py.core.switchover import (
     SwitchStep,
     TargetSight,
     are_there,
+    judge_target,
     plan_source,
     plan_target,
 )
@@ -47,9 +48,14 @@ def observe_source(node: RoleNode, look: Look) -> Engine[SwitchStep | GateStep]:
         node.finals,
         node.still,
         look.theirs_has(),
+        _target_follows(look),
         _is_in_time(node, look),
     )
     return plan_source(sight)
+
+
+def _target_follows(look: Look) -> bool | None:
+    return judge_target(look.view.claim, look.view.verdict)
 
 
 def decide_target(node: RoleNode, look: Look) -> SwitchStep:
@@ -98,7 +104,8 @@ def _follow(node: RoleNode, look: Look, step: SwitchStep) -> SwitchStep | None:
         return SwitchStep.SEND_FINALS
     if step is not SwitchStep.PROVE_STILL or not node.still or node.finals is None:
         return None
-    return SwitchStep.HAND_OVER if are_there(node.finals, look.theirs_has()) else None
+    ready = are_there(node.finals, look.theirs_has()) and _target_follows(look)
+    return SwitchStep.HAND_OVER if ready else None
 
 
 def _perform_one(node: RoleNode, look: Look, step: SwitchStep) -> Engine[bool]:
