@@ -184,6 +184,7 @@ class Proofs:
             job.state = "running"
         try:
             proof = self._prover.prove(job, lambda: self._stopping)
+            self._evidence.add(job, proof)  # before whoever waits hears that it has ended
         except Bug:
             raise
         except ZrError as error:
@@ -195,7 +196,6 @@ class Proofs:
         else:
             self._failed.pop(job.lane, None)
             job.proof, job.state = proof, "ended"
-            self._evidence.add(job, proof)
         self.agenda.ask("work", self._work)
 
 
