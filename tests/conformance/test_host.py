@@ -3,6 +3,7 @@
 On real ZFS the part with file systems runs in the lab: tests/lab/test_fence.py.
 """
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -31,7 +32,7 @@ from zrepl_py.testing.model_clock import ModelClock
 from zrepl_py.testing.model_host import ModelHost, ModelService
 
 IP = "10.9.8.7"
-SECONDS = 120
+SECONDS = 240
 PRIVATE = ("unshare", "-m", "-n", "--propagation", "private")
 
 
@@ -102,9 +103,10 @@ def test_through_a_worker(tmp_path: Path, check: Callable[[HostCase], None]) -> 
 def run_here(ip: str, checks: tuple[Callable[[HostCase], None], ...]) -> list[str]:
     """The lines that the kit printed. Needs root; ZFS and the lab's kernels are not needed."""
     names = [check.__name__ for check in checks]
+    pool = f"tank{os.getpid()}"  # another run on this machine may do the same: each sees all mounts
     module = "zrepl_py.testing.kits.host_real_case"
     done = subprocess.run(
-        [*PRIVATE, sys.executable, "-m", module, "ramfs", "tank", ip, *names],
+        [*PRIVATE, sys.executable, "-m", module, "ramfs", pool, ip, *names],
         capture_output=True,
         text=True,
         timeout=SECONDS,

@@ -64,6 +64,8 @@ class World:
             self._furnish(Path("/" + dataset))
         self.volume = f"{self.parent}/vol"
         run(["zfs", "create", "-s", "-V", "16M", self.volume])
+        while not os.path.exists(f"/dev/zvol/{self.volume}"):  # udev makes it, in its own time
+            time.sleep(0.05)
         self.kinds: list[Callable[[Path], None]] = [
             *(self.append, self.overwrite, self.chmod, self.rename, self.unlink, self.setxattr),
             *(self.mkdir, self.truncate, self.mapped, self.create, self.link, self.touch),

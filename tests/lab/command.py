@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from .channel import Channel
 from .errors import LabError
 
-ANSWER_SECONDS = 10
+ANSWER_SECONDS = 30
 """For requests that the agent answers at once."""
 
 
@@ -41,7 +41,7 @@ class Process:
     def poll(self) -> int | None:
         return self.wait_up_to(0)
 
-    def wait(self, *, timeout_seconds: float = 30) -> int:
+    def wait(self, *, timeout_seconds: float = 60) -> int:
         if (code := self.wait_up_to(timeout_seconds)) is None:
             said = self.output().decode(errors="replace")[-4000:]
             command = " ".join(self.argv)
@@ -57,7 +57,7 @@ class Process:
         code: int | None = header["returncode"]
         return code
 
-    def wait_for_output(self, wanted: bytes, *, timeout_seconds: float = 30) -> bytes:
+    def wait_for_output(self, wanted: bytes, *, timeout_seconds: float = 60) -> bytes:
         """Wait until the output contains `wanted`, and return all of it."""
         deadline = time.monotonic() + timeout_seconds
         while wanted not in (said := self.output()):

@@ -7,13 +7,16 @@ are overwritten, the caches are dropped, and a plain read must fail before anyth
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass
 
+from .errors import LabError
 from .node import Node
 
 SECTOR_BYTES = 4096
 LABEL_BYTES = 4 << 20
 DISKS = 3
+TRIES = 10
 _BLOCK = re.compile(r"^\s*([0-9a-f]+)\s+L0 ((?:0:[0-9a-f]+:[0-9a-f]+ )+)[0-9a-f]+L/([0-9a-f]+)P")
 
 
@@ -45,13 +48,21 @@ class Block:
 
 def blocks_of(node: Node, dataset: str, number: int) -> list[Block]:
     """The blocks of object `number` of a dataset or snapshot: a file, a directory, a volume's 1.
-    Holes, and what stands in its block pointer, are left out."""
-    said = node.run(["zdb", "-dddddd", dataset, str(number)], check=False).text
-    return [
-        Block(int(m[1], 16), tuple(int(p.split(":")[1], 16) for p in m[2].split()), int(m[3], 16))
-        for line in said.splitlines()
-        if (m := _BLOCK.match(line))
-    ]
+    Holes, and what stands in its block pointer, are left out. It must have some."""
+    for _ in range(TRIES):
+        said = node.run(["zdb", "-dddddd", dataset, str(number)], check=False).text
+        blocks = [
+            Block(
+                int(m[1], 16), tuple(int(p.split(":")[1], 16) for p in m[2].split()), int(m[3], 16)
+            )
+            for line in said.splitlines()
+            if (m := _BLOCK.match(line))
+        ]
+        if blocks:
+            return blocks
+        # zdb reads a pool that goes on: what it stands on may be overwritten meanwhile.
+        time.sleep(1)
+    raise LabError(f"{dataset}: no blocks of object {number}\n{said}")
 
 
 def ruin(node: Node, *blocks: Block) -> list[tuple[int, int]]:
@@ -84,9 +95,11 @@ def repair(node: Node, spots: list[tuple[int, int]]) -> None:
 def forget(node: Node) -> None:
     """Neither ARC nor page cache has anything: dropping caches leaves some of the ARC there."""
     pool = node.sh("zpool list -Ho name").text.strip()
+    # Whoever has read of it may still be at the end of it; then the pool is busy.
     node.sh(
-        f"sync; zpool export {pool}; echo 3 >/proc/sys/vm/drop_caches; "
-        f"zpool import -d /dev/mapper {pool}"
+        f"sync; until zpool export {pool}; do sleep 0.2; done; "
+        f"echo 3 >/proc/sys/vm/drop_caches; zpool import -d /dev/mapper {pool}",
+        timeout_seconds=120,
     )
 
 

@@ -17,7 +17,9 @@ from .errors import LabError
 from .node import Node
 
 CTRL_C, CTRL_D, ENTER = "\x03", "\x04", "\r"
-HUMAN_SECONDS = 0.5
+HUMAN_SECONDS = 1.0
+SOON_SECONDS = 90.0
+"""For a command that asks or ends at once, on a machine that is busy."""
 _ENDED = re.compile(r"ended with (\d+)\r?\n")
 
 
@@ -60,12 +62,14 @@ class Keyboard:
         time.sleep(HUMAN_SECONDS)
         self._connection.sendall(keys.encode())
 
-    def read_until(self, wanted: str, *, timeout_seconds: float = 30, times: int = 1) -> str:
+    def read_until(
+        self, wanted: str, *, timeout_seconds: float = SOON_SECONDS, times: int = 1
+    ) -> str:
         """Wait until this was shown so often; returns all that was shown."""
         self._read(lambda: self._said.count(wanted) >= times, wanted, timeout_seconds)
         return self._said
 
-    def end(self, *, timeout_seconds: float = 30) -> int:
+    def end(self, *, timeout_seconds: float = SOON_SECONDS) -> int:
         """Wait for the command's end; its exit code."""
         self._read(lambda: _ENDED.search(self._said) is not None, "its end", timeout_seconds)
         found = _ENDED.search(self._said)

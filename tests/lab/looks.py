@@ -4,6 +4,7 @@ The programs here run in the node with zr's own interpreter, given whole on the 
 """
 
 import json
+import time
 from typing import Any
 
 from .node import Node
@@ -54,10 +55,27 @@ def zr_processes(node: Node) -> dict[int, dict[str, Any]]:
     return {int(pid): what for pid, what in found.items()}
 
 
-def pid_of(node: Node, role: str) -> int:
+def serving(node: Node) -> dict[int, str]:
+    """pid → role of those that stay; without what they run for a moment, which has the name of its
+    parent until its exec."""
+    found = zr_processes(node)
+    roles = {pid: what["role"] for pid, what in found.items()}
+    return {
+        pid: role for pid, role in roles.items() if role and roles.get(found[pid]["parent"]) != role
+    }
+
+
+def pids_of(node: Node, role: str) -> list[int]:
+    """Those that have this role now: one that is being started may not have it yet."""
+    return [pid for pid, known in serving(node).items() if known == role]
+
+
+def pid_of(node: Node, role: str, timeout_seconds: float = 30) -> int:
     """The one process with this role."""
-    pids = [pid for pid, what in zr_processes(node).items() if what["role"] == role]
-    assert len(pids) == 1, (role, pids)
+    deadline = time.monotonic() + timeout_seconds
+    while len(pids := pids_of(node, role)) != 1:
+        assert time.monotonic() < deadline, (role, pids)
+        time.sleep(0.2)
     return pids[0]
 
 
@@ -77,5 +95,6 @@ def versions(node: Node, dataset: str, kind: str = "snapshot") -> list[str]:
 def events(said: str, word: str) -> list[dict[str, Any]]:
     """The events of one kind in a daemon's log, oldest first."""
     # Its last line may have been read while it was written.
-    lines = (line for line in said.splitlines() if line.startswith("{") and line.endswith("}"))
+    whole = said[: said.rfind("\n") + 1].splitlines()
+    lines = (line for line in whole if line.startswith("{") and line.endswith("}"))
     return [event for event in map(json.loads, lines) if event.get("event") == word]

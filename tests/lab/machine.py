@@ -124,7 +124,7 @@ class Machine:
         text = command.encode()
         request = struct.pack("III", 0xCAFEBABE, 2, len(text)) + text.ljust(512, b"\0")
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as console:
-            console.settimeout(5)
+            console.settimeout(30)
             # By path: an abstract address belongs to a network namespace, and UML's is another.
             (mine := self.folder / "answer").unlink(missing_ok=True)
             console.bind(str(mine))
@@ -142,7 +142,7 @@ class Machine:
         if self.parent:
             if self.parent.stdin:
                 self.parent.stdin.close()
-            self.parent.wait(10)
+            self.parent.wait(60)
             self.parent = None
 
     def freeze(self) -> None:

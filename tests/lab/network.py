@@ -125,6 +125,6 @@ def set_namespace(descriptor: int) -> None:
 
 
 def tool(*argv: str, stdin: str = "") -> None:
-    done = subprocess.run(argv, input=stdin, capture_output=True, text=True, timeout=20)
+    done = subprocess.run(argv, input=stdin, capture_output=True, text=True, timeout=60)
     if done.returncode != 0:
         raise LabError(f"{' '.join(argv)}: {done.stderr.strip() or done.returncode}")

@@ -16,7 +16,7 @@ from .machine import Machine
 if TYPE_CHECKING:
     from .lab import Lab
 
-BOOT_SECONDS = 60
+BOOT_SECONDS = 120
 
 
 class Node:
@@ -140,13 +140,13 @@ class Node:
     def thaw(self) -> None:
         self.machine.thaw()
 
-    def shutdown(self, *, timeout_seconds: float = 60) -> None:
+    def shutdown(self, *, timeout_seconds: float = BOOT_SECONDS) -> None:
         """An orderly power-off."""
         with contextlib.suppress(NodeUnreachable):  # it may be gone before it has answered
             self.channel.ask("halt", timeout_seconds=ANSWER_SECONDS)
         self.machine.wait_until_ended(timeout_seconds=timeout_seconds)
 
-    def reboot(self, *, timeout_seconds: float = 60) -> None:
+    def reboot(self, *, timeout_seconds: float = BOOT_SECONDS) -> None:
         self.shutdown(timeout_seconds=timeout_seconds)
         self.boot(timeout_seconds=timeout_seconds)
 

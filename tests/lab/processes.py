@@ -35,7 +35,7 @@ class Identity:
             return identify(self.pid) == self and not is_zombie(self.pid)
         return False
 
-    def kill(self, *, timeout_seconds: float = 10) -> None:
+    def kill(self, *, timeout_seconds: float = 60) -> None:
         """SIGKILL, and wait until it has really ended."""
         try:
             descriptor = os.pidfd_open(self.pid)

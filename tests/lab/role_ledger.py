@@ -48,7 +48,7 @@ class Ledger:
 
     def sync(self, node: str) -> None:
         """A receipt for everything that was written so far."""
-        said = self.site.zr(node, "sync", "--json", timeout_seconds=90)
+        said = self.site.zr(node, "sync", "--json", "--timeout", "180", timeout_seconds=210)
         for issued in json.loads(said.stdout)["receipts"]:
             self.receipts.append(issued["id"])
         self.receipted |= self.written.keys()
@@ -66,8 +66,14 @@ class Ledger:
         nowhere = sorted(self.written[d] for d in self.written.keys() - live - rescued)
         assert not nowhere, f"neither on {primary} nor in a rescue: {nowhere}"
         for receipt in self.receipts:
-            said = self.site.zr(primary, "receipt", "verify", receipt, check=False)
-            assert "holds" in said.text, said
+            self.site.wait_for(
+                lambda receipt=receipt: self.holds(primary, receipt),  # type: ignore[misc]
+                f"{primary} knows that {receipt} holds",
+            )
+
+    def holds(self, node: str, receipt: str) -> bool:
+        """What it says of a receipt; where its role has just changed, it looks anew first."""
+        return "holds" in self.site.zr(node, "receipt", "verify", receipt, check=False).text
 
 
 def digests(node: Node, script: str) -> set[str]:

@@ -7,15 +7,13 @@ scenario leaves in another order is put back: by loading the state that was save
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Iterator
 
 from .command import Process, Result
-from .errors import LabError
 from .lab import Lab
 from .node import Node
 from .role_ledger import Ledger
-from .roles_site import ADDRESS, GROUP, RolesSite
+from .roles_site import ADDRESS, RolesSite
 
 TREE = """
     printf 12345678 >/root/key
@@ -26,6 +24,11 @@ TREE = """
 """
 BEGUN = "begun"
 SERVING = ("primary", "primary-alone")
+MOMENTS = {
+    "alpha": ("draining", "demoted", "catching-up", "standby"),
+    "beta": ("promoting", *SERVING),
+}
+"""In what a node is disturbed during a switchover; a look that comes late finds what follows."""
 
 
 class Scene:
@@ -58,7 +61,8 @@ class Scene:
         )
 
     def begin_switchover(self, node: str) -> Process:
-        """The command, in the background."""
+        """The command, in the background, when everything is sent: see RolesSite.switch."""
+        self.site.wait_for(lambda: self.site.is_settled(node), f"{node}: everything is sent", 240)
         return self.lab.nodes[node].start(["zr", "switchover"])
 
     def switch(self, node: str) -> Result:
@@ -76,11 +80,7 @@ class Scene:
 
     def command_of(self, node: str) -> list[str]:
         """What `zr promote` there tells to type. The other one has to be silent."""
-        said = self.site.zr(node, "promote", check=False, timeout_seconds=180)
-        found = re.search(rf"zr (promote {GROUP} --on {node} .*)", said.text)
-        if found is None:
-            raise LabError(f"no command: {said}")
-        return found[1].split()
+        return self.site.told_command(node)
 
     def force(self, node: str) -> None:
         """A person promotes it."""
@@ -111,8 +111,15 @@ class Scene:
         return not (self.has_address(node) or self.is_mounted(node) or studio == "active")
 
     def rescues(self, node: str) -> list[str]:
-        """Labels of those that are kept there."""
-        return [rescue["label"] for rescue in self.site.role(node).get("rescues") or []]
+        """Labels of those that are kept there, once some are: status says it a little later."""
+        found = list[str]()
+
+        def are_shown() -> bool:
+            found[:] = [r["label"] for r in self.site.role(node).get("rescues") or []]
+            return bool(found)
+
+        self.site.wait_for(are_shown, f"{node} shows what it keeps", 120)
+        return found
 
     def end(self, primary: str) -> None:
         """One primary, one standby, everything sent; and the checker."""

@@ -7,6 +7,7 @@ comes back by itself as a container with `restart: always` would.
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -61,7 +62,7 @@ class RolesSite(Site):
             pool = POOLS[node.name]
             kinds = ("zfs", "receive", "proof", "host")
             units = " ".join(f"zr-{kind}@{pool}" for kind in kinds)
-            node.sh(f"systemctl enable --now {units} zr")
+            node.sh(f"systemctl enable --now {units} zr", timeout_seconds=180)
         self.wait_for(lambda: self.in_sync("alpha"), "beta has everything", 180)
 
     def begin(self) -> None:
@@ -73,7 +74,20 @@ class RolesSite(Site):
         """A planned one, when everything is sent: a standby that still lacks ticks may be too old a
         moment later, and then it is refused, as it should be."""
         self.wait_for(lambda: self.is_settled(node), f"{node} is primary, everything is sent", 240)
-        return self.zr(node, "switchover", timeout_seconds=240)
+        return self.zr(node, "switchover", timeout_seconds=330)
+
+    def told_command(self, node: str) -> list[str]:
+        """What `zr promote` there tells to type, once it has seen that the other one is silent."""
+        found = list[str]()
+
+        def is_told() -> bool:
+            said = self.zr(node, "promote", check=False, timeout_seconds=180)
+            told = re.search(rf"zr (promote {GROUP} --on {node} .*)", said.text)
+            found[:] = told[1].split() if told else []
+            return told is not None
+
+        self.wait_for(is_told, f"{node} says how it is promoted", 120)
+        return found
 
     # What is asked.
 

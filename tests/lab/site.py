@@ -47,7 +47,8 @@ def release(node: Node, dataset: str) -> None:
     """Take every hold of a dataset's snapshots away, as a person would who insists."""
     node.sh(
         f"zfs list -Ht snapshot -o name -d1 {dataset} | xargs zfs holds -H "
-        "| while read name tag rest; do zfs release $tag $name; done"
+        # One that zr has let go of meanwhile is no failure.
+        "| while read name tag rest; do zfs release $tag $name || true; done"
     )
 
 
@@ -104,7 +105,7 @@ class Site:
             argv = ["zr", "daemon", "--adapter", self.adapter]
             self.daemons[name] = self.lab.nodes[name].start(argv, env={"ZR_DEBUG": "1"})
         for name in names or ("alpha", "beta"):
-            self.wait(lambda name=name: self._answers(name), f"{name}'s daemon answers", 30)  # type: ignore[misc]
+            self.wait(lambda name=name: self._answers(name), f"{name}'s daemon answers", 90)  # type: ignore[misc]
 
     def _answers(self, name: str) -> bool:
         code = self.daemons[name].poll()
@@ -130,7 +131,7 @@ class Site:
 
     def lane(self, dataset: str) -> dict[str, Any]:
         """One lane of alpha's status; a daemon that has just started may not know it yet."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while True:
             for lane in self.status()["lanes"]:
                 if lane["dataset"] == dataset:

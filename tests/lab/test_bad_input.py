@@ -10,8 +10,8 @@ import pytest
 from .command import Result
 from .conftest import Fresh
 from .contents import guids
-from .errors import LabError
-from .looks import pid_of, zr_processes
+from .interrupt import interrupt
+from .looks import PYTHON, pid_of, pids_of, serving, zr_processes
 from .node import Node
 from .site import Site
 
@@ -19,6 +19,16 @@ pytestmark = pytest.mark.lab
 REFUSED, STANDING = 3, 5
 POLICY = "/etc/zr/policies/station.toml"
 LIBRARY = "/usr/lib/python3/dist-packages/libzfs_core"
+BEGUN = "/run/zr-has-begun"
+BEGIN = f"""
+import sys
+from zrepl_py.cli.main import main
+sys.argv[0] = "zr"
+open({BEGUN!r}, "w").close()
+sys.exit(main())
+"""
+"""What `zr` does, and a sign that from now on an interruption can be caught: before, nobody can say
+how far the interpreter is."""
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +54,11 @@ def zr(node: Node, *words: str, code: int, user: str | None = None) -> str:
     said = (result.stdout + result.stderr).decode()
     assert result.returncode == code, said
     assert "Traceback" not in said
-    assert result.stderr.decode().startswith("zr: "), said
-    return result.stderr.decode()
+    # Workers of a second daemon may have found those of the first one before they were ended.
+    lines = result.stderr.decode().splitlines(keepends=True)
+    own = [line for line in lines if not line.startswith(("zr worker: ", "The worker for "))]
+    assert own[0].startswith("zr: "), said
+    return "".join(own)
 
 
 # --- policies
@@ -91,7 +104,7 @@ def test_names_with_blanks_and_colons_work_and_too_long_ones_are_refused_alone(
     site.start()
     good = {"tank/n", odd, fits}
     site.wait(lambda: good <= in_sync(site), "the good names", 90)
-    site.wait(lambda: bool(site.lane(long)["error"]), "why the long one is not sent", 90)
+    site.wait(lambda: reason(site, long) == "bad-name", "why the long one is not sent", 90)
     for dataset in good:
         assert guids(site.lab.beta, f"back/zr/alpha/{dataset}") == guids(alpha, dataset)
     lanes = {lane["dataset"]: lane for lane in site.status()["lanes"]}
@@ -109,17 +122,20 @@ def in_sync(site: Site) -> set[str]:
     return {lane["dataset"] for lane in site.status()["lanes"] if lane["in_sync"]}
 
 
+def reason(site: Site, dataset: str) -> str:
+    error = site.lane(dataset)["error"]
+    return error["reason"] if error else ""
+
+
 # --- who and when
 
 
 def test_a_second_daemon_is_refused_and_the_first_one_lives(site: Site, alpha: Node) -> None:
     site.start("alpha")
-    before = zr_processes(alpha)
+    before = serving(alpha)
     said = zr(alpha, "daemon", code=REFUSED)
     assert "in use by the process with pid" in said
-    assert {p: w["role"] for p, w in zr_processes(alpha).items()} == {
-        p: w["role"] for p, w in before.items()
-    }
+    assert serving(alpha) == before
     seen = guids(alpha, "tank/a")
     alpha.sh("echo more >>/tank/a/file; zr snapshot")
     site.wait(lambda: guids(alpha, "tank/a") != seen, "a tick of the first one", 60)
@@ -174,7 +190,7 @@ def test_a_daemon_that_is_asked_to_end_ends_in_order(site: Site, alpha: Node, nu
     site.start("alpha")
     daemon = site.daemons["alpha"]
     daemon.signal(number)
-    assert daemon.wait(timeout_seconds=30) == 0
+    assert daemon.wait(timeout_seconds=90) == 0
     said = site.log("alpha")
     assert "daemon-stopped" in said
     assert "Traceback" not in said
@@ -184,14 +200,13 @@ def test_a_daemon_that_is_asked_to_end_ends_in_order(site: Site, alpha: Node, nu
 def test_a_daemon_that_is_interrupted_while_it_starts_shows_no_traceback(
     site: Site, alpha: Node
 ) -> None:
-    for hundredths in range(5, 130, 12):
-        argv = ["env", "--default-signal=INT", "zr", "daemon"]
-        process = alpha.start(argv)
-        wait = f"sleep {hundredths / 100:.2f}; kill -INT {process.pid}"
-        alpha.sh(wait, check=False)
-        assert process.wait(timeout_seconds=30) in (0, 130), process.output().decode()
-        assert b"Traceback" not in process.output(), process.output().decode()
-        site.wait(lambda: not zr_processes(alpha), "its workers end with it", 30)
+    for hundredths in range(2, 130, 12):
+        when = f"rm {BEGUN} && sleep {hundredths / 100:.2f}"
+        ended = interrupt(alpha, [PYTHON, "-c", BEGIN, "daemon"], when)
+        said = (ended.stdout + ended.stderr).decode()
+        assert ended.returncode in (0, 130), said
+        assert "Traceback" not in said, said
+        site.wait(lambda: not zr_processes(alpha), "its workers end with it", 60)
 
 
 def test_ctrl_c_at_a_terminal_reaches_the_workers_too(site: Site, alpha: Node) -> None:
@@ -200,7 +215,6 @@ def test_ctrl_c_at_a_terminal_reaches_the_workers_too(site: Site, alpha: Node) -
     daemon = site.daemons["alpha"]
     assert pid_of(alpha, "zfs")
     daemon.signal(2, group=True)
-    assert daemon.wait(timeout_seconds=30) == 0
+    assert daemon.wait(timeout_seconds=90) == 0
     assert "Traceback" not in site.log("alpha")
-    with pytest.raises((AssertionError, LabError)):
-        pid_of(alpha, "zfs")
+    assert not pids_of(alpha, "zfs")

@@ -1,6 +1,7 @@
 """Both sides went different ways: is it said with evidence, and is nothing forced?"""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -43,20 +44,20 @@ def push(site: Site, dataset: str) -> None:
     site.wake()
 
 
-def conflict(site: Site, dataset: str) -> str:
-    lane = site.lane(dataset)
-    return lane["conflict"] or (lane["error"] or {}).get("reason") or ""
-
-
 def wait_for_conflict(site: Site, dataset: str, word: str) -> str:
+    """Until the evidence, or the error's reason, has this word; the evidence, or the message."""
+    lane: dict[str, Any] = {}
+
     def seen() -> bool:
-        if word in conflict(site, dataset):
+        nonlocal lane
+        lane = site.lane(dataset)
+        if word in (lane["conflict"] or (lane["error"] or {}).get("reason") or ""):
             return True
         site.wake()
         return False
 
     site.wait(seen, f"{word!r} for {dataset}", 90)
-    return conflict(site, dataset)
+    return str(lane["conflict"] or lane["error"]["message"])
 
 
 def assert_in_sync(site: Site, dataset: str) -> None:
@@ -78,8 +79,7 @@ def test_a_replica_that_was_written_into_is_reported_and_left_alone(site: Site) 
         "echo precious >/mnt/w/from-beta; umount /mnt/w"
     )
     push(site, dataset)
-    wait_for_conflict(site, dataset, "target-modified")
-    message = site.lane(dataset)["error"]["message"]
+    message = wait_for_conflict(site, dataset, "target-modified")
     assert copy in message
     assert guids(site.lab.beta, copy) == before
     kept = site.lab.beta.sh(

@@ -11,7 +11,8 @@ import pytest
 
 from .conftest import Fresh
 from .contents import common, compare, guids
-from .looks import ask, events, pid_of
+from .looks import ask, events, pid_of, pids_of, zr_processes
+from .node import Node
 from .site import PORT, Site
 
 pytestmark = pytest.mark.lab
@@ -69,6 +70,7 @@ def assert_goes_on(site: Site, disturb: Callable[[], None], *, is_cut: bool = Tr
     before = arrived_bytes(site)
     begin_stream(site, DATASET)
     site.wait(lambda: partials(site, COPY)[0] > SIZE_BYTES // 2, "half of a stream", 90)
+    site.lab.degrade(rate="2mbit")  # so it does not end before it is disturbed, however late
     daemon = site.daemons["alpha"]
     disturb()
     site.lab.heal()
@@ -120,11 +122,9 @@ def test_the_link_is_cut(site: Site) -> None:
 
 def test_the_daemon_of_alpha_is_killed(site: Site) -> None:
     def kill() -> None:
-        workers = pid_of(site.lab.alpha, "zfs")
         site.daemons["alpha"].kill(group=False)
         site.daemons["alpha"].wait()
-        gone = ["sh", "-c", f"while [ -d /proc/{workers} ]; do sleep 0.1; done"]
-        site.lab.alpha.run(gone, timeout_seconds=20)  # its workers end with it
+        site.wait(lambda: not zr_processes(site.lab.alpha), "its workers end with it")
         site.start("alpha")
 
     assert_goes_on(site, kill)
@@ -137,18 +137,17 @@ def test_a_worker_is_killed(site: Site, node: str, role: str) -> None:
         pid = pid_of(here, role)
         here.kill_pid(pid)
         began = time.monotonic()
-        site.wait(lambda: pid_of_or_none(site, node, role) not in (None, pid), "another worker", 15)
-        assert time.monotonic() - began < 10
+        site.wait(lambda: another(here, role, pid), "another worker")
+        assert time.monotonic() - began < 30, "a second, and what a busy machine needs to start it"
 
     # Beta's ZFS worker has no part in a stream that is under way.
     assert_goes_on(site, kill, is_cut=(node, role) != ("beta", "zfs"))
 
 
-def pid_of_or_none(site: Site, node: str, role: str) -> int | None:
-    try:
-        return pid_of(site.lab.nodes[node], role)
-    except AssertionError:
-        return None
+def another(node: Node, role: str, pid: int) -> bool:
+    """It is there, and is not that one."""
+    found = pids_of(node, role)
+    return len(found) == 1 and found != [pid]
 
 
 def test_alpha_loses_power(site: Site) -> None:

@@ -117,7 +117,7 @@ def holder_of(node: Node, dataset: str) -> dict[str, Any]:
 
 def end(node: Node, dataset: str, holder: dict[str, Any]) -> str:
     process = [holder["process"]["pid"], holder["process"]["start_ticks"]]
-    (ended,) = ask(node, "end_holders", [dataset], [process], 5.0)
+    (ended,) = ask(node, "end_holders", [dataset], [process], 30.0)
     return str(ended["ending"])
 
 

@@ -269,9 +269,13 @@ def test_after_a_boot_it_is_there_before_the_daemon(lab: Lab) -> None:
     lab.crash()
     lab.boot()
     for node in lab.nodes.values():
-        while node.run(["zr", "status"], check=False).returncode:
-            pass
         units = ["zr.service", f"zr-host@{POOLS[node.name]}.service"]
+        # The daemon answers a moment before systemd calls it active.
+        node.sh(
+            f"until zr status && systemctl -q is-active {units[0]} && systemctl -q is-active "
+            f"{units[1]}; do sleep 0.2; done >/dev/null 2>&1",
+            timeout_seconds=120,
+        )
         shown = node.run(["systemctl", "show", "-P", "ActiveEnterTimestampMonotonic", *units])
         daemon, worker = (int(word) for word in shown.text.split())
         assert 0 < worker < daemon

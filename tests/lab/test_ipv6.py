@@ -41,7 +41,7 @@ def test_paired_and_replicated(site: Site) -> None:
     assert address == ADDRESSES["beta"]
     (code,) = re.findall(r"\d{3}-\d{3}-\d{3}", shown)
     assert b"Paired with beta" in zr(alpha, "pair", address, stdin=f"{code}\n").stdout
-    assert showing.wait(timeout_seconds=30) == 0
+    assert showing.wait(timeout_seconds=60) == 0
     site.protect(["tank/audio/**"], every="1h")
     site.start()
     site.settle()

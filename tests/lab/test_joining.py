@@ -47,7 +47,7 @@ def pair(host: Node, guest: Node, *options: str, wrong: int = 0, fails: int = 0)
         said = zr(guest, "pair", host.name, *options, stdin=f"{typed}\n", code=3)
     if wrong < 3:
         said = zr(guest, "pair", host.name, *options, stdin=f"{code}\n", code=fails)
-    assert showing.wait(timeout_seconds=30) == (3 if wrong == 3 or fails else 0)
+    assert showing.wait(timeout_seconds=60) == (3 if wrong == 3 or fails else 0)
     return (said.stdout + said.stderr).decode()
 
 

@@ -17,6 +17,7 @@ from tests.lab import BootFailed, CommandTimedOut, Lab, LabError, Node, NodeUnre
 from tests.lab.build import ensure_built
 from tests.lab.lab import remove_abandoned
 from tests.lab.layout import REPOSITORY, Instance
+from tests.lab.node import BOOT_SECONDS
 
 pytestmark = pytest.mark.lab
 
@@ -26,6 +27,8 @@ libzfs_core.lzc_snapshot([b"tank/seen@one"])
 assert libzfs_core.lzc_exists(b"tank/seen@one")
 """
 CONNECT = "import socket; socket.create_connection(('beta', 2222), timeout=2)"
+NEAR_SECONDS = 60
+"""Two clocks are read one after the other, on a machine that may be busy."""
 
 
 @pytest.fixture(scope="module", params=["bare", "systemd"])
@@ -34,7 +37,7 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
         yield up
 
 
-def eventually(truth: Callable[[], bool], *, timeout_seconds: float = 20) -> None:
+def eventually(truth: Callable[[], bool], *, timeout_seconds: float = 60) -> None:
     deadline = time.monotonic() + timeout_seconds
     while not truth():
         assert time.monotonic() < deadline, "did not become true in time"
@@ -43,6 +46,12 @@ def eventually(truth: Callable[[], bool], *, timeout_seconds: float = 20) -> Non
 
 def health(node: Node) -> str:
     return node.run(["zpool", "list", "-H", "-o", "health", node.pool]).text
+
+
+def pings(node: Node, other: str) -> bool:
+    """One of three is enough: a machine that is busy loses packets, too."""
+    words = ["ping", "-c3", "-i0.3", "-W10", other]
+    return node.run(words, check=False).returncode == 0
 
 
 def reaches_beta(lab: Lab) -> bool:
@@ -76,8 +85,8 @@ def test_the_product_and_its_dependencies_are_there(lab: Lab) -> None:
 def test_a_command_ends_at_its_deadline(lab: Lab) -> None:
     began = time.monotonic()
     with pytest.raises(CommandTimedOut, match="before"):
-        lab.alpha.sh("echo before; sleep 60", timeout_seconds=5)
-    assert time.monotonic() - began < 30
+        lab.alpha.sh("echo before; sleep 120", timeout_seconds=5)
+    assert time.monotonic() - began < 60
 
 
 def test_a_failing_command_shows_what_it_said(lab: Lab) -> None:
@@ -116,8 +125,8 @@ def test_a_crash_ends_a_command_that_is_waited_for(lab: Lab) -> None:
     timer.start()
     began = time.monotonic()
     with pytest.raises(NodeUnreachable):
-        lab.beta.sh("sleep 60", timeout_seconds=60)
-    assert time.monotonic() - began < 30
+        lab.beta.sh("sleep 120", timeout_seconds=120)
+    assert time.monotonic() - began < 60
     timer.join()
     lab.beta.boot()
 
@@ -132,7 +141,7 @@ def test_cut_and_heal(lab: Lab) -> None:
     eventually(lambda: reaches_beta(lab))
     lab.cut()
     assert not reaches_beta(lab)
-    lab.alpha.run(["ping", "-c1", "-W10", "hub"])
+    eventually(lambda: pings(lab.alpha, "hub"))
     lab.heal()
     eventually(lambda: reaches_beta(lab))
     lab.cut("beta")
@@ -146,11 +155,12 @@ def test_degraded_link_survives_a_boot(lab: Lab) -> None:
     lab.degrade(delay_ms=150)
     lab.beta.crash()
     lab.beta.boot()
-    answer = lab.alpha.run(["ping", "-c2", "-i0.3", "beta"]).text
+    eventually(lambda: pings(lab.alpha, "beta"))
+    answer = lab.alpha.run(["ping", "-c5", "-i0.3", "beta"]).text
     lab.heal()
-    assert float(answer.rsplit("/", 3)[1]) > 295
-    answer = lab.alpha.run(["ping", "-c2", "-i0.3", "beta"]).text
-    assert float(answer.rsplit("/", 3)[0].split()[-1]) < 50  # the faster one of the two
+    assert float(answer.rsplit("/", 3)[0].split()[-1]) > 295  # the fastest of them
+    answer = lab.alpha.run(["ping", "-c5", "-i0.3", "beta"]).text
+    assert float(answer.rsplit("/", 3)[0].split()[-1]) < 200
 
 
 def test_freeze_and_thaw(lab: Lab) -> None:
@@ -168,11 +178,11 @@ def test_freeze_and_thaw(lab: Lab) -> None:
 
 def test_a_clock_step_affects_one_node_only(lab: Lab) -> None:
     lab.beta.step_clock(86400)
-    assert abs(lab.beta.now() - time.time() - 86400) < 5
-    assert abs(lab.alpha.now() - time.time()) < 5
+    assert abs(lab.beta.now() - time.time() - 86400) < NEAR_SECONDS
+    assert abs(lab.alpha.now() - time.time()) < NEAR_SECONDS
     lab.beta.crash()
     lab.beta.boot()
-    assert abs(lab.beta.now() - time.time() - 86400) < 5
+    assert abs(lab.beta.now() - time.time() - 86400) < NEAR_SECONDS
     lab.beta.step_clock(-86400)
 
 
@@ -184,10 +194,10 @@ def test_save_and_load(lab: Lab) -> None:
     lab.alpha.pull_disk(1)
     began = time.monotonic()
     lab.load("first")
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < BOOT_SECONDS
     assert lab.alpha.get("/tank/state/file") == b"first\n"
     assert health(lab.alpha) == "ONLINE"
-    assert abs(lab.alpha.now() - time.time()) < 5
+    assert abs(lab.alpha.now() - time.time()) < NEAR_SECONDS
     assert lab.alpha.sh("test -e /root/later", check=False).returncode == 1
 
 
@@ -197,11 +207,22 @@ def disk_state(node: Node, number: int) -> str:
 
 
 def bring_back(node: Node, number: int) -> None:
+    online = f"zpool clear {node.pool}; zpool online {node.pool} disk{number}; zpool sync"
     node.plug_disk(number)
-    node.sh(f"zpool clear {node.pool}; zpool online {node.pool} disk{number}; zpool sync")
-    eventually(lambda: b"resilvered" in node.run(["zpool", "status", node.pool]).stdout)
-    assert health(node) == "ONLINE"
-    node.sh(f"zpool wait -t resilver {node.pool}; zpool scrub -w {node.pool}")
+    node.sh(online)
+
+    def is_back() -> bool:
+        status = node.run(["zpool", "status", node.pool]).text
+        if [f"disk{number}", "ONLINE"] not in [line.split()[:2] for line in status.splitlines()]:
+            node.sh(online)  # ZED learns late that the disk had failed, and has faulted it again
+        return "resilvered" in status and health(node) == "ONLINE"
+
+    eventually(is_back)
+    # Another resilver may have begun; until its end no scrub can.
+    scrub = (
+        f"until zpool wait -t resilver {node.pool} && zpool scrub -w {node.pool}; do sleep 1; done"
+    )
+    node.sh(scrub, timeout_seconds=120)
     assert "errors: No known data errors" in node.run(["zpool", "status", node.pool]).text
 
 
@@ -269,13 +290,13 @@ def test_a_node_that_cannot_boot_says_why() -> None:
         began = time.monotonic()
         with pytest.raises(BootFailed, match=r"(?s)ended while it booted.*ubda"):
             lab.alpha.boot()
-        assert time.monotonic() - began < 20
+        assert time.monotonic() - began < BOOT_SECONDS / 2
 
 
 def test_helpers_at_the_hub_end_with_the_lab() -> None:
     with Lab.up("helper", boot=False) as lab:
         helper = lab.hub.start(["sleep", "1000"])
-    assert helper.wait(timeout=5) == -9
+    assert helper.wait(timeout=60) == -9
 
 
 OWNER = """

@@ -34,7 +34,7 @@ def state_of(node: Node) -> str:
 
 
 def show_code(keyboard: Keyboard) -> str:
-    (code,) = set(CODE.findall(keyboard.read_until("Waiting", timeout_seconds=60)))
+    (code,) = set(CODE.findall(keyboard.read_until("Waiting")))
     return str(code)
 
 
@@ -55,14 +55,14 @@ def test_init_interrupted_at_its_question_has_done_nothing(lab: Lab) -> None:
         keyboard.read_until(ASKED, times=2)
         assert state_of(alpha) == before
         keyboard.type(ENTER)
-        assert keyboard.end(timeout_seconds=60) == 0
+        assert keyboard.end() == 0
     with Keyboard(alpha, *words) as keyboard:
         assert keyboard.end() == 0
         assert "Nothing to do" in keyboard.said
     with Keyboard(lab.beta, "zr", "init", "--replicas", "back/zr", "--no-start") as keyboard:
         keyboard.read_until(ASKED)
         keyboard.type("y" + ENTER)
-        assert keyboard.end(timeout_seconds=60) == 0
+        assert keyboard.end() == 0
 
 
 def test_a_code_that_is_waited_for_can_be_given_up(lab: Lab) -> None:
@@ -101,9 +101,9 @@ def test_a_code_is_asked_for_again_and_typing_can_be_given_up(lab: Lab) -> None:
             guest.read_until("The code that is shown", times=3)
             assert state_of(alpha) == before
             guest.type(code + ENTER)
-            assert guest.end(timeout_seconds=60) == 0
+            assert guest.end() == 0
             assert "Paired with" in guest.said
-        assert host.end(timeout_seconds=60) == 0
+        assert host.end() == 0
 
 
 def test_what_is_watched_and_waited_for_ends_at_once(lab: Lab) -> None:
@@ -122,7 +122,7 @@ def test_what_is_watched_and_waited_for_ends_at_once(lab: Lab) -> None:
         big = "head -c 60M /dev/urandom >/tank/audio/big; zr sync --timeout 150"
         lab.alpha.sh(big, timeout_seconds=200)
         with Keyboard(lab.alpha, *words) as keyboard:
-            keyboard.read_until(shown, timeout_seconds=60)
+            keyboard.read_until(shown)
             keyboard.type(CTRL_C)
             assert keyboard.end() == 130
             assert LEFT in keyboard.said

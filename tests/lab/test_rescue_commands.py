@@ -34,7 +34,8 @@ BUILD = f"""
     for each in audio secret disk; do
         zfs snapshot tank/$each@zr-rescue_{LABEL}
         case $each in disk) ;; *) zfs set canmount=noauto tank/$each; zfs umount tank/$each;; esac
-        zfs rename tank/$each tank/zr-rescue/{LABEL}/$each
+        # udev looks at a volume that was written to, and keeps it busy meanwhile.
+        until zfs rename tank/$each tank/zr-rescue/{LABEL}/$each; do sleep 0.2; done
         zfs clone tank/zr-rescue/{LABEL}/$each@{BASE} tank/$each
         zfs promote tank/$each
         # With the promotion the encryption root moves, and the key is not loaded any more.
@@ -49,7 +50,7 @@ BUILD = f"""
 @pytest.fixture(scope="module")
 def alpha(fresh: Fresh) -> Node:
     node = fresh().lab.alpha
-    node.sh(BUILD)
+    node.sh(BUILD, timeout_seconds=200)
     return node
 
 

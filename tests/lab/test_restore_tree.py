@@ -48,7 +48,7 @@ zfs snapshot tank/svc@{S2} tank/vol@{S2}
 @pytest.fixture(scope="module")
 def alpha(fresh: Fresh) -> Node:
     node = fresh().lab.alpha
-    node.sh("set -e\n" + BUILD, timeout_seconds=60)
+    node.sh("set -e\n" + BUILD, timeout_seconds=200)
     return node
 
 
@@ -146,7 +146,7 @@ def test_an_interrupted_restore_goes_on(alpha: Node) -> None:
     said = (ended.stdout + ended.stderr).decode()
     assert "the same command goes on from there" in said
     assert not alpha.sh("ls /tank/out | grep many", check=False).text
-    again = json.loads(alpha.run([*words, "--json"]).text)
+    again = json.loads(alpha.run([*words, "--json"], timeout_seconds=200).text)
     assert again["counts"]["files"] == 40
     alpha.sh("diff -r /tank/svc/many /tank/out/many")
     assert not alpha.sh("ls -A /tank/out | grep zr-restore", check=False).text
@@ -171,7 +171,7 @@ def test_a_volume_comes_back_as_a_new_one(alpha: Node) -> None:
     restore(alpha, f"tank/vol@{S1}", "--to", "tank/vol-dry", "--dry-run")
     assert "tank/vol-dry" not in alpha.sh("zfs list -Ho name").text
     restore(alpha, f"tank/vol@{S1}", "--to", "tank/vol-old")
-    alpha.sh("until [ -b /dev/zd16 ]; do :; done; cmp /dev/zd0 /dev/zd16", timeout_seconds=30)
+    alpha.sh("until [ -b /dev/zd16 ]; do :; done; cmp /dev/zd0 /dev/zd16", timeout_seconds=120)
 
 
 def test_an_encrypted_dataset_keeps_its_key(alpha: Node) -> None:
@@ -189,9 +189,10 @@ def test_an_encrypted_dataset_keeps_its_key(alpha: Node) -> None:
 
 def test_ctrl_c_leaves_no_dataset(alpha: Node) -> None:
     alpha.sh(
-        "head -c 200M /dev/urandom >/tank/svc/big; zfs snapshot tank/svc@big", timeout_seconds=60
+        "head -c 200M /dev/urandom >/tank/svc/big; zfs snapshot tank/svc@big", timeout_seconds=200
     )
     words = ["zr", "restore", "tank/svc@big", "--to", "tank/cut"]
     assert interrupt(alpha, words, "pgrep -f '[z]fs receive'").returncode == 130
-    alpha.sh("until ! zfs list tank/cut 2>/dev/null; do sleep 0.1; done", timeout_seconds=30)
-    assert "zfs receive" not in alpha.sh("ps ax | grep -v grep | grep zfs", check=False).text
+    # The receive learns that nobody speaks to it any more; what it has begun goes with it.
+    alpha.sh("while pgrep -f '[z]fs receive'; do sleep 0.1; done")
+    alpha.sh("until ! zfs list tank/cut 2>/dev/null; do sleep 0.1; done")

@@ -67,10 +67,10 @@ class Typist:
         (self._code,) = re.findall(r"\d{3}-\d{3}-\d{3}", shown)
 
     def _join(self, node: Node, words: list[str]) -> None:
-        done = node.run(words, stdin=f"{self._code}\n".encode())
+        done = node.run(words, stdin=f"{self._code}\n".encode(), timeout_seconds=120)
         print(done.text)
         assert self._showing is not None
-        assert self._showing.wait(timeout_seconds=30) == 0
+        assert self._showing.wait() == 0
         print(self._showing.output().decode())
 
 
@@ -125,7 +125,7 @@ def test_init_again_has_nothing_to_do(lab: Lab) -> None:
 def test_it_survives_a_reboot(lab: Lab) -> None:
     lab.crash()  # no sync: what was installed and configured is on disk by itself
     lab.boot()
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     lab.alpha.sh("echo after >>/tank/audio/interview.wav")
     while lab.alpha.run(["zr", "sync", "--timeout", "20"], check=False).returncode:
         assert time.monotonic() < deadline

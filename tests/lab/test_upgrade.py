@@ -10,7 +10,7 @@ from .contents import common
 from .recorded import RECORDED, up
 from .site import Site
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 COPY = "back/zr/alpha/tank/audio"
 
 
@@ -37,9 +37,9 @@ def test_the_state_of_that_version_goes_on(site: Site, version: str) -> None:
     for node in (alpha, beta):
         node.put("/tmp/receipt.json", receipt.read_bytes())
         assert "holds" in node.run(["zr", "receipt", "verify", "/tmp/receipt.json"]).text
-    site.wait(lambda: "lane-resumed" in site.log("alpha"), "the cut stream is resumed")
+    site.wait(lambda: "lane-resumed" in site.log("alpha"), "the cut stream is resumed", 120)
     alpha.sh("echo 5 >>/tank/audio/interview.wav")
-    alpha.run(["zr", "sync", "--timeout", "60"], timeout_seconds=90)
+    alpha.run(["zr", "sync", "--timeout", "150"], timeout_seconds=180)
     assert beta.sh(listed + COPY).text.split()[:2] == before  # no second full copy
     for below in ("", "/child"):
         assert common(alpha, f"tank/audio{below}", beta, COPY + below)

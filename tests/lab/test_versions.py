@@ -135,7 +135,8 @@ def test_nothing_stays_mounted_after_a_look_of_root(alpha: Node) -> None:
     alpha.sh("rm -rf /var/cache/zr")
     mounted = alpha.sh("grep -c @ /proc/mounts || true").text
     assert facts(alpha, "versions", "letter", user=None)["looked_into"] > 0
-    assert alpha.sh("grep -c @ /proc/mounts || true").text == mounted
+    # What was looked at in .zfs may go by itself meanwhile, after its five minutes.
+    assert int(alpha.sh("grep -c @ /proc/mounts || true").text) <= int(mounted)
     again = facts(alpha, "versions", "letter", user=None)
     assert again["looked_into"] == 0
 

@@ -17,6 +17,8 @@ from zrepl_py.ports.clock import ClockPort
 _PARENT_OPTIONS = ("mountpoint=none", "canmount=off", "readonly=on", "atime=off", "exec=off")
 _ALWAYS = {"readonly": "on"}
 _NEVER_MOUNTED = {"canmount": "off", "mountpoint": "none", "exec": "off"}
+_NO_DEVICE = {"volmode": "none"}
+"""Of a volume: whoever is told of its device would have it open when it is to be destroyed."""
 
 
 def scratch_parent(pool: str) -> str:
@@ -125,8 +127,7 @@ def check_scratch_name(pool: str, dataset: str) -> None:
 
 def _options(order: ScratchOrder) -> list[str]:
     wanted = {SCRATCH_PROPERTY: order.mark, **_ALWAYS}
-    if not order.volume:
-        wanted |= _NEVER_MOUNTED
+    wanted |= _NO_DEVICE if order.volume else _NEVER_MOUNTED
     for name, value in order.properties.items():
         if value not in SCRATCH_PROPERTIES.get(name, ()):
             raise Refused("bad-value", f"A scratch dataset gets no {name}={value}.")

@@ -22,7 +22,7 @@ from zrepl_py.ports.host import HostPort
 GROUP = "radio"
 STEADY, STUBBORN, LIAR, BROKEN = "steady", "stubborn", "liar", "broken"
 """Services: one that does as told; one whose stopping never ends; one that says it stopped and runs
-on; one that does not start. Each has limits of a second."""
+on; one that does not start. What does not come is waited for a few seconds at most."""
 _DOWN = (ServiceState.STOPPED, ServiceState.FAILED)
 
 
@@ -103,7 +103,7 @@ def check_what_is_held_stays_mounted(case: HostCase) -> None:
 def check_a_program_that_heeds_nothing_is_killed(case: HostCase) -> None:
     """After the patience is over."""
     process = case.hold(case.datasets[1], Holding.FD, heeds_term=False)
-    assert _end(case, case.datasets, [process]) == [Ending.KILLED]
+    assert _end(case, case.datasets, [process], patience_seconds=1.0) == [Ending.KILLED]
     assert not case.is_alive(process)
 
 
@@ -188,7 +188,7 @@ def check_a_stop_that_never_ends_is_ended(case: HostCase) -> None:
     assert case.host.start_service(GROUP, STUBBORN).state is ServiceState.RUNNING
     outcome = case.host.stop_service(GROUP, STUBBORN)
     assert outcome.code is None
-    assert 0.9 < outcome.seconds < 10
+    assert 0.9 < outcome.seconds < 30
     assert outcome.state is ServiceState.RUNNING
 
 
@@ -248,8 +248,16 @@ def _pool(case: HostCase) -> str:
     return case.datasets[0].split("/")[0]
 
 
-def _end(case: HostCase, datasets: Sequence[str], processes: Sequence[Process]) -> list[Ending]:
-    ends = case.host.end_holders(datasets, processes, 1.0)
+def _end(
+    case: HostCase,
+    datasets: Sequence[str],
+    processes: Sequence[Process],
+    *,
+    patience_seconds: float = 20.0,
+) -> list[Ending]:
+    """What heeds SIGTERM ends at once; how soon it gets to run, a busy machine decides."""
+    ends = case.host.end_holders(datasets, processes, patience_seconds)
+
     assert [end.process for end in ends] == list(processes)
     return [end.ending for end in ends]
 

@@ -30,6 +30,10 @@ from zrepl_py.testing.kits.host import BROKEN, GROUP, HOST_CHECKS, LIAR, STEADY,
 
 _MAGIC = {"zfs": ZFS_MAGIC, "ramfs": 0x858458F6}
 _OWN, _FAR = "zrk0", "zrk1"
+_ENOUGH_SECONDS = 30
+"""For a shell, also on a busy machine."""
+_STOP_SECONDS = {STUBBORN: 1, LIAR: 4}
+"""Of those whose stopping never comes to its end."""
 _HOLD = """
 import ctypes, os, signal, sys
 way, path, heeds = sys.argv[1:]
@@ -156,8 +160,8 @@ class RealCase:
                 start=("/bin/sh", "-c", start),
                 stop=("/bin/sh", "-c", stop),
                 status=("/bin/sh", "-c", status),
-                start_seconds=1,
-                stop_seconds=1,
+                start_seconds=_ENOUGH_SECONDS,
+                stop_seconds=_STOP_SECONDS.get(name, _ENOUGH_SECONDS),
             )
 
     def _make_file_systems(self) -> None:

@@ -1,6 +1,7 @@
 """The ZFS kit's site on a real pool, as root. Everything happens below POOL/kit-<pid>, which is
 destroyed at the end, and in a pool of a 64 MiB file for the case that a pool is full."""
 
+import errno
 import mmap
 import os
 import subprocess
@@ -16,7 +17,13 @@ from zrepl_py.adapters.zfs.tree import CommandDatasets
 from zrepl_py.adapters.zfs.tree_lzc import LzcDatasets
 from zrepl_py.ports.zfs import ZfsPort
 
-_DEADLINE_SECONDS = 60
+_DEADLINE_SECONDS = 120
+_BUSY_SECONDS = 60
+"""Whoever is told of a volume looks at it, in its own time: udev does."""
+_DEVICE_SECONDS = 30
+_RESTART = 512
+"""What an opening ends with that had to wait too long for what else is done to pools; no number of
+the C library (ERESTARTSYS)."""
 _SMALL_BYTES = 64 << 20
 _KEY = b"0123456789abcdef0123456789abcdef"
 
@@ -28,6 +35,21 @@ def _zfs(*arguments: str, stdin: bytes | None = None) -> str:
     if done.returncode:
         raise RuntimeError(f"{' '.join(arguments)}: {done.stderr.decode()}")
     return done.stdout.decode()
+
+
+def _zfs_when_free(*arguments: str) -> None:
+    """The same, once what it is about is not busy any more."""
+    clock = MachineClock()
+    end = Deadline(clock, _BUSY_SECONDS)
+    while True:
+        try:
+            _zfs(*arguments)
+        except RuntimeError as error:
+            if "busy" not in str(error) or end.expired():
+                raise
+        else:
+            return
+        clock.sleep(0.2)
 
 
 class RealSite:
@@ -80,7 +102,7 @@ class RealSite:
 
     def destroy(self, name: str) -> None:
         """See ZfsSite."""
-        _zfs("zfs", "destroy", "-r", name)
+        _zfs_when_free("zfs", "destroy", "-r", name)
 
     def set_property(self, dataset: str, name: str, value: str) -> None:
         """See ZfsSite."""
@@ -129,14 +151,9 @@ class RealSite:
 
     def write_volume(self, dataset: str, content: bytes) -> None:
         """See ZfsSite. Direct, as a guest's disk would be: no page cache between."""
-        device = f"/dev/zvol/{dataset}"
-        clock = MachineClock()
-        end = Deadline(clock, 10)
-        while not os.path.exists(device) and not end.expired():
-            clock.sleep(0.02)
         page = mmap.mmap(-1, len(content))
         page.write(content)
-        fd = os.open(device, os.O_WRONLY | os.O_DIRECT)
+        fd = _open_when_there(f"/dev/zvol/{dataset}")
         try:
             os.pwrite(fd, page, 0)
         finally:
@@ -167,8 +184,21 @@ class RealSite:
 
     def drop_small_pool(self, pool: str) -> None:
         """See ZfsSite."""
-        _zfs("zpool", "destroy", pool)
+        _zfs_when_free("zpool", "destroy", pool)
         os.unlink(f"{self.folder}/small")
+
+
+def _open_when_there(device: str) -> int:
+    """A volume's, to be written to directly. Its name is made by udev, in its own time."""
+    clock = MachineClock()
+    end = Deadline(clock, _DEVICE_SECONDS)
+    while True:
+        try:
+            return os.open(device, os.O_WRONLY | os.O_DIRECT)
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, _RESTART) or end.expired():
+                raise
+        clock.sleep(0.02)
 
 
 @contextmanager
@@ -180,5 +210,6 @@ def real_site(pool: str, adapter: str) -> Iterator[RealSite]:
         try:
             yield site
         finally:
-            _zfs("udevadm", "settle")
-            _zfs("zfs", "destroy", "-R", site.root)
+            with suppress(RuntimeError):  # what it still has open is waited for
+                _zfs("udevadm", "settle", f"--timeout={_BUSY_SECONDS}")
+            _zfs_when_free("zfs", "destroy", "-R", site.root)
