@@ -4,6 +4,7 @@ import pytest
 
 from tests.unit.role_engine_support import GROUP, SERVICE, Site, founded
 from tests.unit.test_role_engine import nodes, states, turn
+from zrepl_py.daemon.role_orders import Orders
 from zrepl_py.errors import Standing
 from zrepl_py.model.host import ServiceState
 from zrepl_py.model.roles import Order, State
@@ -120,3 +121,25 @@ def test_a_switchover_to_a_node_that_lacks_a_key_stops_nothing_and_does_not_happ
     site.alpha.order(Order.SWITCHOVER)
     site.rest()
     assert states(site) == (State.STANDBY, State.PRIMARY)
+
+
+def test_a_standby_that_somebody_writes_to_is_handed_nothing_and_the_command_says_so() -> None:
+    """It has to keep first what only it has, from a primary: there has to be one still."""
+    site = founded()
+    orders = Orders()
+    orders.begin(Order.SWITCHOVER, "", "anna", 0.0)
+    orders.give(nodes(site)[0])
+    orders.note_turn(nodes(site)[0], turn(site.alpha), None, 0.0)
+    assert turn(site.beta).what == "note-intent"
+    site.beta.pools.write(site.beta.members["tank/db"], "stray", b"stray")
+    turn(site.beta)
+    assert states(site) == (State.DRAINING, State.DIVERGED)
+    orders.note_turn(nodes(site)[0], turn(site.alpha), None, 1.0)
+    assert states(site) == (State.PRIMARY, State.DIVERGED)
+    refusal = orders.known[0].refusal
+    assert refusal is not None
+    assert refusal.reason == "switchover-failed"
+    assert "beta does not follow: it is diverged." in str(refusal)
+    site.rest()
+    assert states(site) == (State.PRIMARY, State.STANDBY)
+    site.check_nothing_lost()

@@ -147,7 +147,8 @@ PROOF: tuple[Row, ...] = (
 PROCEDURES: tuple[Row, ...] = (
     move(
         "switchover-failed", State.DRAINING, State.PRIMARY,
-        "The switchover could not be finished in time: everything is opened again here.",
+        "The switchover could not be finished in time, or the standby does not follow any more: "
+        "everything is opened again here.",
         Write.FORGET, progress=Progress.FAILED,
     ),
     move(

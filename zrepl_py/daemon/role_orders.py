@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from zrepl_py.core.role_moves import FOLLOWING
 from zrepl_py.core.roles import TABLE, WAITING
 from zrepl_py.engine.role_node import RoleNode
 from zrepl_py.engine.role_turn import Turn
@@ -95,7 +96,8 @@ class Orders:
             if not ordered.taken:
                 _note_given(node, ordered, turn, refusal, now)
             elif turn.what in _GAVE_UP and ordered.order is Order.SWITCHOVER:
-                said = " ".join([_SENTENCES[turn.what], *_tell_trouble(node, turn)])
+                why = (*_tell_state(node, turn), *_tell_trouble(node, turn))
+                said = " ".join([_SENTENCES[turn.what], *why])
                 ordered.refusal = Passing(turn.what, said, "Give it again later.")
             waits_for = [WAITING[node.state], *_tell_trouble(node, turn)]
             ordered.waits_for = "" if turn.moved else " ".join(waits_for)
@@ -110,6 +112,15 @@ class Orders:
             if ordered.given and not ordered.over:
                 ordered.judged = True
                 ordered.waits_for = str(error)
+
+
+def _tell_state(node: RoleNode, turn: Turn) -> Iterator[str]:
+    """What the other node is, where nothing can be handed over to it."""
+    theirs = turn.look.theirs
+    if theirs is None:
+        yield f"{node.group.peer.name} is silent."
+    elif theirs.said.state not in FOLLOWING:
+        yield f"{node.group.peer.name} does not follow: it is {theirs.said.state}."
 
 
 def _tell_trouble(node: RoleNode, turn: Turn) -> Iterator[str]:
