@@ -126,10 +126,10 @@ class Bench:
         lab.alpha.boot()
         booted = time.time()
         follows = lambda: site.states() == ("standby", "primary")  # noqa: E731
-        site.wait_for(follows, "alpha follows again", 300)
+        site.wait(follows, "alpha follows again", 300)
         self.note("rejoin: power on → up", booted - began)
         self.note("rejoin: up → follows again", time.time() - booted)
-        site.wait_for(self.is_shipped, "the rescue is on beta", 300)
+        site.wait(self.is_shipped, "the rescue is on beta", 300)
         self.note("rejoin: up → the tail is on beta too", time.time() - booted)
         sent, received = self.bytes_of(lab.alpha, "tx"), self.bytes_of(lab.alpha, "rx")
         self.note("rejoin: sent by the returning node", sent / 1e6, "MB")
@@ -145,10 +145,10 @@ class Bench:
         """The other one follows and has everything, for a while."""
         states = {"alpha": ("primary", "standby"), "beta": ("standby", "primary")}[primary]
         fine = lambda: self.site.states() == states  # noqa: E731
-        self.site.wait_for(fine, f"{primary} serves, the other follows", 180)
+        self.site.wait(fine, f"{primary} serves, the other follows", 180)
         self.site.zr(primary, "sync", check=False, timeout_seconds=120)
         time.sleep(5)
-        self.site.wait_for(fine, f"{primary} serves, the other follows", 180)
+        self.site.wait(fine, f"{primary} serves, the other follows", 180)
 
     def cpu(self) -> float:
         """Seconds of the host's processors that the nodes have used so far."""
@@ -163,12 +163,12 @@ class Bench:
             found[:] = [at for at in writes(self.lab.nodes[node]) if at > after]
             return bool(found)
 
-        self.site.wait_for(look, f"{node} can be written to", 60)
+        self.site.wait(look, f"{node} can be written to", 60)
         return found[0]
 
     def await_answer(self, node: str, after: float) -> float:
         """When the address is answered by it."""
-        self.site.wait_for(lambda: self.hub.first(node, after) is not None, "an answer", 60)
+        self.site.wait(lambda: self.hub.first(node, after) is not None, "an answer", 60)
         return self.hub.first(node, after) or 0.0
 
     def bytes_of(self, node: Node, way: str) -> int:

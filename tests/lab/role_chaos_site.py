@@ -117,13 +117,13 @@ class ChaosSite(RolesSite):
         self.samplers = {name: Sampler(node) for name, node in self.lab.nodes.items()}
         self._collecting = threading.Event()
         self.set_up(every=EVERY)
-        self.wait_for(lambda: self.states() == ("init", "init"), "both know of each other", 60)
+        self.wait(lambda: self.states() == ("init", "init"), "both know of each other", 60)
         self.begin()
         for node in self.lab.nodes.values():
             node.run(["mkdir", "-p", "/var/lib/chaos"])
             node.put(GUEST, SOURCE.read_bytes())
             node.sh(SET_UP)
-        self.wait_for(lambda: self.states() == ("primary", "standby"), "as before", 90)
+        self.wait(lambda: self.states() == ("primary", "standby"), "as before", 90)
         for name in self.samplers:
             threading.Thread(target=self._collect, args=(name,), daemon=True).start()
 

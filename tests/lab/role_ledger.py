@@ -66,7 +66,7 @@ class Ledger:
         nowhere = sorted(self.written[d] for d in self.written.keys() - live - rescued)
         assert not nowhere, f"neither on {primary} nor in a rescue: {nowhere}"
         for receipt in self.receipts:
-            self.site.wait_for(
+            self.site.wait(
                 lambda receipt=receipt: self.holds(primary, receipt),  # type: ignore[misc]
                 f"{primary} knows that {receipt} holds",
             )

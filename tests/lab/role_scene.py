@@ -50,19 +50,19 @@ class Scene:
 
     def await_states(self, alpha: str, beta: str, seconds: float = 180) -> None:
         """Until both say so."""
-        self.site.wait_for(
+        self.site.wait(
             lambda: self.site.states() == (alpha, beta), f"alpha {alpha}, beta {beta}", seconds
         )
 
     def await_state(self, node: str, *states: str, seconds: float = 120) -> None:
         """Until one says so; the other one may be off."""
-        self.site.wait_for(
+        self.site.wait(
             lambda: self.site.role(node).get("state") in states, f"{node} {states}", seconds
         )
 
     def begin_switchover(self, node: str) -> Process:
         """The command, in the background, when everything is sent: see RolesSite.switch."""
-        self.site.wait_for(lambda: self.site.is_settled(node), f"{node}: everything is sent", 240)
+        self.site.wait(lambda: self.site.is_settled(node), f"{node}: everything is sent", 240)
         return self.lab.nodes[node].start(["zr", "switchover"])
 
     def switch(self, node: str) -> Result:
@@ -118,19 +118,19 @@ class Scene:
             found[:] = [r["label"] for r in self.site.role(node).get("rescues") or []]
             return bool(found)
 
-        self.site.wait_for(are_shown, f"{node} shows what it keeps", 120)
+        self.site.wait(are_shown, f"{node} shows what it keeps", 120)
         return found
 
     def end(self, primary: str) -> None:
         """One primary, one standby, everything sent; and the checker."""
-        self.site.wait_for(  # a standby that still lacks ticks may be too old a moment later
+        self.site.wait(  # a standby that still lacks ticks may be too old a moment later
             lambda: self.site.is_settled(primary),
             f"{primary} is primary, the other one standby, everything is sent",
             240,
         )
-        self.site.wait_for(lambda: self.has_address(primary), "the primary has the address", 60)
+        self.site.wait(lambda: self.has_address(primary), "the primary has the address", 60)
         other = "beta" if primary == "alpha" else "alpha"
-        self.site.wait_for(lambda: self.is_closed(other), f"{other} is closed", 60)
+        self.site.wait(lambda: self.is_closed(other), f"{other} is closed", 60)
         self.ledger.check(primary)
 
     def end_as_it_came(self) -> None:
@@ -142,7 +142,7 @@ class Scene:
             seen = self.site.states()
             return sorted(seen) == ["primary", "standby"]
 
-        self.site.wait_for(is_over, "an end", 240)
+        self.site.wait(is_over, "an end", 240)
         self.end("alpha" if seen[0] == "primary" else "beta")
 
 
@@ -154,7 +154,7 @@ def begun(name: str) -> Iterator[RolesSite]:
         lab.beta.sh("printf 12345678 >/root/key")
         site.set_up(TREE)
         site.begin()
-        site.wait_for(lambda: site.in_sync("alpha"), "all is on beta", 180)
+        site.wait(lambda: site.in_sync("alpha"), "all is on beta", 180)
         secret = site.place("beta", "tank/audio/secret")
         lab.beta.sh(f"zfs set keylocation=file:///root/key {secret}")  # a copy says: prompt
         for node in lab.nodes.values():
@@ -177,7 +177,7 @@ def enter(site: RolesSite) -> Scene:
         site.lab.heal()
     scene = Scene(site)
     # Whoever has just started is primary before its datasets are mounted; the address comes last.
-    site.wait_for(lambda: site.is_settled("alpha") and scene.has_address("alpha"), "as it was", 240)
+    site.wait(lambda: site.is_settled("alpha") and scene.has_address("alpha"), "as it was", 240)
     scene.ledger.write("alpha", "receipted")
     scene.ledger.sync("alpha")
     scene.ledger.write("alpha", "not-receipted")

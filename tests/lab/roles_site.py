@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import json
 import re
-import time
-from collections.abc import Callable
 from typing import Any
 
 from .command import Result
-from .errors import LabError
 from .node import Node
 from .site import POOLS, Site
 
@@ -63,17 +60,17 @@ class RolesSite(Site):
             kinds = ("zfs", "receive", "proof", "host")
             units = " ".join(f"zr-{kind}@{pool}" for kind in kinds)
             node.sh(f"systemctl enable --now {units} zr", timeout_seconds=180)
-        self.wait_for(lambda: self.in_sync("alpha"), "beta has everything", 180)
+        self.wait(lambda: self.in_sync("alpha"), "beta has everything", 180)
 
     def begin(self) -> None:
         """Alpha becomes the first primary."""
         self.zr("alpha", "promote", "--first", timeout_seconds=180)
-        self.wait_for(lambda: self.is_settled("alpha"), "primary and standby", 180)
+        self.wait(lambda: self.is_settled("alpha"), "primary and standby", 180)
 
     def switch(self, node: str) -> Result:
         """A planned one, when everything is sent: a standby that still lacks ticks may be too old a
         moment later, and then it is refused, as it should be."""
-        self.wait_for(lambda: self.is_settled(node), f"{node} is primary, everything is sent", 240)
+        self.wait(lambda: self.is_settled(node), f"{node} is primary, everything is sent", 240)
         return self.zr(node, "switchover", timeout_seconds=330)
 
     def told_command(self, node: str) -> list[str]:
@@ -86,7 +83,7 @@ class RolesSite(Site):
             found[:] = told[1].split() if told else []
             return told is not None
 
-        self.wait_for(is_told, f"{node} says how it is promoted", 120)
+        self.wait(is_told, f"{node} says how it is promoted", 120)
         return found
 
     # What is asked.
@@ -123,14 +120,6 @@ class RolesSite(Site):
         except (ValueError, KeyError):
             return False
         return bool(lanes) and all(lane["in_sync"] for lane in lanes)
-
-    def wait_for(self, true: Callable[[], bool], what: str, timeout_seconds: float = 60) -> None:
-        """Until it is true; a failure shows what both daemons said last."""
-        deadline = time.monotonic() + timeout_seconds
-        while not true():
-            if time.monotonic() > deadline:
-                raise LabError(f"waited {timeout_seconds} s for: {what}\n{self.words()}")
-            time.sleep(0.3)
 
     def words(self) -> str:
         """The last lines of both daemons, and what they are."""

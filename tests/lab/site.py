@@ -162,6 +162,9 @@ class Site:
         deadline = time.monotonic() + timeout_seconds
         while not true():
             if time.monotonic() > deadline:
-                said = "\n".join(f"--- {name}\n{self.log(name)[-3000:]}" for name in self.daemons)
-                raise LabError(f"waited {timeout_seconds} s for: {what}\n{said}")
+                raise LabError(f"waited {timeout_seconds} s for: {what}\n{self.words()}")
             time.sleep(0.2)
+
+    def words(self) -> str:
+        """What the daemons said last."""
+        return "\n".join(f"--- {name}\n{self.log(name)[-3000:]}" for name in self.daemons)

@@ -74,10 +74,10 @@ class Returned:
         alpha.crash()
         self.lab.heal()
         site.zr("beta", *site.told_command("beta"), timeout_seconds=300)
-        site.wait_for(lambda: site.role("beta").get("state") == "primary-alone", "promoted", 120)
+        site.wait(lambda: site.role("beta").get("state") == "primary-alone", "promoted", 120)
         alpha.boot()
-        site.wait_for(lambda: site.states() == ("standby", "primary"), "alpha follows", 600)
-        site.wait_for(lambda: [r["shipped"] for r in self.listed("alpha")] == [True], "sent", 300)
+        site.wait(lambda: site.states() == ("standby", "primary"), "alpha follows", 600)
+        site.wait(lambda: [r["shipped"] for r in self.listed("alpha")] == [True], "sent", 300)
         return {path: digest for digest, path in (line.split() for line in said.splitlines())}
 
     def listed(self, node: str) -> list[dict[str, Any]]:
@@ -207,8 +207,8 @@ def test_the_group_goes_on_and_alpha_serves_again_as_before(returned: Returned) 
     lab.beta.sh("echo later >/vault/deep/later; echo later >/tank/audio/secret/deep/later")
     site.zr("beta", "sync", "--timeout", "150", timeout_seconds=180)
     site.switch("beta")
-    site.wait_for(lambda: site.states() == ("primary", "standby"), "changed", 240)
-    site.wait_for(lambda: b" /vault/deep " in lab.alpha.get("/proc/mounts"), "it is mounted")
+    site.wait(lambda: site.states() == ("primary", "standby"), "changed", 240)
+    site.wait(lambda: b" /vault/deep " in lab.alpha.get("/proc/mounts"), "it is mounted")
     assert places(lab.alpha, "tank/audio").split() == [
         "/tank/audio", "/tank/audio/news", "/tank/audio/secret", "/tank/audio/secret/deep",
         "/vault", "/vault/deep",

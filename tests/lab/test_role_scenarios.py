@@ -189,7 +189,7 @@ def test_22_a_container_keeps_the_file_system_in_a_namespace_of_its_own(scene: S
     """`zfs unmount` would say 0; what it has written until its end is all on beta."""
     fork = ["unshare", "-m", "--propagation", "private"]
     writer = scene.alpha.start([*fork, "python3", "/root/writer.py", f"{HIDDEN}/f", "write"])
-    scene.site.wait_for(
+    scene.site.wait(
         lambda: scene.alpha.sh(f"grep -qa '[0-9]' {HIDDEN}/f", check=False).returncode == 0, "f"
     )
     last = int(scene.site.read(scene.alpha, f"{HIDDEN}/f").strip("\0 \n"))
@@ -205,7 +205,7 @@ def test_22_a_container_keeps_the_file_system_in_a_namespace_of_its_own(scene: S
 def test_23_somebody_has_unmounted_lazily(scene: Scene) -> None:
     """No list of mounts shows it any more, and the writer goes on: it is found."""
     writer = scene.alpha.start(["python3", "/root/writer.py", f"{HIDDEN}/lazy", "write"])
-    scene.site.wait_for(
+    scene.site.wait(
         lambda: scene.alpha.sh(f"test -s {HIDDEN}/lazy", check=False).returncode == 0, "lazy"
     )
     scene.alpha.sh(f"umount -l {HIDDEN}")
@@ -233,7 +233,7 @@ def test_42_a_container_starts_by_itself_on_the_standby(scene: Scene) -> None:
     assert scene.beta.sh(f"test -e {HIDDEN}/container", check=False).returncode != 0
     scene.switch("alpha")
     scene.end("beta")
-    scene.site.wait_for(
+    scene.site.wait(
         lambda: scene.beta.sh(f"test -s {HIDDEN}/container", check=False).returncode == 0,
         "it writes",
     )
@@ -247,12 +247,12 @@ def test_48_a_copy_of_betas_machine_is_started(scene: Scene) -> None:
     the one that was there first, and says so."""
     scene.beta.sh(COPY)
     copy = scene.beta.start(["zr", "daemon", "--config", "/copy/zr.toml"])
-    scene.site.wait_for(lambda: scene.site.status("alpha")["twice"] == ["beta"], "it is seen", 120)
+    scene.site.wait(lambda: scene.site.status("alpha")["twice"] == ["beta"], "it is seen", 120)
     twice = "Two machines say that they are beta"
-    scene.site.wait_for(lambda: twice in scene.site.zr("alpha", "status").text, "it is said")
+    scene.site.wait(lambda: twice in scene.site.zr("alpha", "status").text, "it is said")
     asked = ["zr", "status", "--config", "/copy/zr.toml"]
     named = "station: "
-    scene.site.wait_for(lambda: named in scene.beta.run(asked, check=False).text, "the copy's role")
+    scene.site.wait(lambda: named in scene.beta.run(asked, check=False).text, "the copy's role")
     said = scene.beta.run(asked, check=False).text
     assert "primary" not in said.split(named)[1].split(",")[0], said
     scene.await_states("primary", "standby")

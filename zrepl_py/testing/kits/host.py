@@ -257,7 +257,6 @@ def _end(
 ) -> list[Ending]:
     """What heeds SIGTERM ends at once; how soon it gets to run, a busy machine decides."""
     ends = case.host.end_holders(datasets, processes, patience_seconds)
-
     assert [end.process for end in ends] == list(processes)
     return [end.ending for end in ends]
 
