@@ -120,7 +120,8 @@ class Destroys:
         keep = policy.keep.get(node.node.name, Keep())
         views = [here]
         if self.site.truth.by_hand.get(node.node.name):
-            views.append(self._with_lost(node, source, set(here)))
+            known = self._with_lost(node, source, set(here))
+            views += [known] if len(known) > len(here) else []
         site, wanted = self.site, set(doomed)
         steady = site.loop.now - site.faults.clock_changed_at > KNOWN_CLOCK_SECONDS
         now = node.clock.now() if steady and node.node.name == policy.source else None

@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from fnmatch import fnmatchcase
-from itertools import groupby
+from functools import lru_cache, partial
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -56,7 +56,7 @@ def wish_of(labels: Sequence[Label], keep: Keep) -> Wish:
     for name, number in keep.calendar:
         surely.update(_last_of_each(labels, _calendar_key(name, keep.timezone), number))
     for place, label in enumerate(labels if keep.matching else ()):
-        if any(fnmatchcase(label.name, pattern) for pattern in keep.matching):
+        if _matches(label.name, keep.matching):
             surely.add(place)
     perhaps = set(surely)
     if keep.within_seconds is not None:
@@ -113,10 +113,23 @@ def is_in_doubt(labels: Sequence[Label], now: float | None) -> bool:
     return False
 
 
+@lru_cache(maxsize=100_000)
+def _matches(name: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
 def _last_of_each(labels: Sequence[Label], key: Callable[[int], Hashable], count: int) -> list[int]:
     """The last place of each of the newest `count` runs with the same key."""
-    runs = groupby(range(len(labels)), lambda place: key(labels[place].at))
-    return [list(run)[-1] for _, run in runs][-count:]
+    found: list[int] = []
+    newer: Hashable = None
+    for place in range(len(labels) - 1, -1, -1):
+        this = key(labels[place].at)
+        if this != newer:
+            if len(found) == count:
+                break
+            found.append(place)
+            newer = this
+    return found
 
 
 def _grid_key(cell_seconds: int) -> Callable[[int], Hashable]:
@@ -125,20 +138,20 @@ def _grid_key(cell_seconds: int) -> Callable[[int], Hashable]:
 
 
 def _calendar_key(name: str, timezone: str) -> Callable[[int], Hashable]:
-    zone = ZoneInfo(timezone)
+    return partial(_calendar_key_at, name, timezone)
 
-    def key(at: int) -> Hashable:
-        day = datetime.fromtimestamp(at, zone).date()
-        keys: dict[str, Hashable] = {
-            "hourly": at // 3600,
-            "daily": day,
-            "weekly": day.isocalendar()[:2],
-            "monthly": (day.year, day.month),
-            "yearly": day.year,
-        }
-        return keys[name]
 
-    return key
+@lru_cache(maxsize=100_000)
+def _calendar_key_at(name: str, timezone: str, at: int) -> Hashable:
+    day = datetime.fromtimestamp(at, ZoneInfo(timezone)).date()
+    keys: dict[str, Hashable] = {
+        "hourly": at // 3600,
+        "daily": day,
+        "weekly": day.isocalendar()[:2],
+        "monthly": (day.year, day.month),
+        "yearly": day.year,
+    }
+    return keys[name]
 
 
 def _within(labels: Sequence[Label], seconds: int) -> tuple[set[int], set[int]]:

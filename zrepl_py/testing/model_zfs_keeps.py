@@ -13,6 +13,7 @@ def find_dependents(pools: ModelPools, names: Iterable[str]) -> dict[str, Depend
     """What stands on these snapshots; those that are not there are left out."""
     seen: dict[str, Dependents] = {}
     there: dict[str, dict[str, Version]] = {}
+    clones = _clones(pools)
     for name in names:
         dataset, _, short = name.partition("@")
         found = pools.find(dataset)
@@ -22,13 +23,20 @@ def find_dependents(pools: ModelPools, names: Iterable[str]) -> dict[str, Depend
             there[dataset] = {v.name: v for v in found.snapshots}
         version = there[dataset].get(short)
         if version is not None:
-            seen[name] = _dependents_of(pools, found, version)
+            seen[name] = _dependents_of(clones, found, version)
     return seen
 
 
-def _dependents_of(pools: ModelPools, found: ModelDataset, version: Version) -> Dependents:
-    datasets = pools.pools[found.name.split("/")[0]].datasets.values()
-    clones = [d.name for d in datasets if d.origin is version]
+def _clones(pools: ModelPools) -> list[tuple[Version, str]]:
+    """(origin, name) of each."""
+    datasets = [d for pool in pools.pools.values() for d in pool.datasets.values()]
+    return [(d.origin, d.name) for d in datasets if d.origin is not None]
+
+
+def _dependents_of(
+    all_clones: Iterable[tuple[Version, str]], found: ModelDataset, version: Version
+) -> Dependents:
+    clones = [name for origin, name in all_clones if origin is version]
     if found.partial and found.partial.from_guid == version.guid:
         clones.append(f"{found.name}/%recv")
     if not (clones or version.holds or version.sends):
@@ -44,7 +52,7 @@ def keeps(pools: ModelPools, name: str, guid: int) -> str:
         return "gone"
     if version.guid != guid:
         return "other-guid"
-    seen = _dependents_of(pools, found, version)
+    seen = _dependents_of(_clones(pools), found, version)
     if seen.tags:
         return "held"
     return "busy" if seen.in_use else "cloned" if seen.clones else ""
