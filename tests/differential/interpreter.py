@@ -130,7 +130,12 @@ class Interpreter:
         return DONE
 
     def _do_promote(self, op: Operation) -> str:
+        if self._read_only(op["dataset"]):
+            return SKIPPED
         self.world.promote(self.look.whole(op["dataset"]))
+        # Making a clone counts as written where its origin's log (ZIL) was in use, which depends
+        # on when the origin's writes came to disk: so it is written to, on both sides.
+        self._touch({op["dataset"]})
         return DONE
 
     def _do_take(self, op: Operation) -> str:

@@ -55,10 +55,30 @@ class RealWorld:
             if holds != "0":
                 name = snapshot.encode()
                 z.lzc_release({name: list(z.lzc_get_holds(name))})
-        self._patiently("zfs", "destroy", "-R", self.root)
+        try:
+            self._patiently("zfs", "destroy", "-R", self.root)
+        except RuntimeError as error:
+            if "recursive dependency" not in str(error):
+                raise
+            self._untangle()
+            self._patiently("zfs", "destroy", "-R", self.root)
         with suppress(OSError):
             os.rmdir(f"{self.folder}/mnt")
             os.rmdir(self.folder)
+
+    def _untangle(self) -> None:
+        """No dataset is a clone of what lies below it, as a promoted child leaves its parent: those
+        are not destroyed with -R. Promoting the parent gives it back its snapshots; its own ones
+        must not have the same names then."""
+        listed = _zfs("zfs", "list", "-H", "-o", "name,origin", "-r", self.root)
+        for line in listed.splitlines():
+            name, _, origin = line.partition("\t")
+            if not origin.startswith(name + "/"):
+                continue
+            own = _zfs("zfs", "list", "-H", "-o", "name", "-t", "snapshot", "-d", "1", name)
+            for number, snapshot in enumerate(own.splitlines()):
+                self._patiently("zfs", "rename", snapshot, f"{name}@own-{number}")
+            self._patiently("zfs", "promote", name)
 
     def witness(self) -> dict[str, tuple[str, str, str, str]]:
         """See World."""

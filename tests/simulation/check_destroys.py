@@ -136,11 +136,15 @@ class Destroys:
             self._say(node, dataset.name, f"has fewer than {keep} then")
 
     def _unheard(self, policy: Policy, source: int) -> frozenset[str]:
-        """Targets whose first snapshot has come a moment ago: their word of it may be under way."""
-        came, now = self.site.truth.first_arrived, self.site.loop.now
-        return frozenset(
-            t for t in policy.targets if now - came.get((t, source), -KNOWN_SECONDS) < KNOWN_SECONDS
-        )
+        """Targets whose first snapshot has come, but no word of it to the source, or only a moment
+        ago: a slow link, or one that is cut, keeps it back."""
+        came, heard, now = self.site.truth.first_arrived, self.site.truth.heard, self.site.loop.now
+        late = set()
+        for target in policy.targets:
+            first, word = came.get((target, source)), heard.get((target, source), -1.0)
+            if first is not None and (word < first or now - word < KNOWN_SECONDS):
+                late.add(target)
+        return frozenset(late)
 
     def _with_lost(self, node: "SimNode", source: int, here: set[int]) -> list[int]:
         """What is here, and what people destroyed of it."""

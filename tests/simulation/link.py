@@ -188,9 +188,21 @@ class Link:
                 self._lose(call)
             else:
                 self._open.pop(call, None)
+                if error is None and not call.answered and call.asker.alive:
+                    self._note_heard(call.command, value)
                 call.finish(value, error)
 
         self.loop.after(self._travel(), arrive)
+
+    def _note_heard(self, command: Command, value: Any) -> None:
+        """The source learns, for the first time, that the target has something of a dataset."""
+        looked = command.verb == "observe_replica" and value.history.snapshots
+        if not (looked or command.verb == "transfer"):
+            return
+        dataset = self.source.pools.find(command.args[0].dataset)
+        truth, key = self.site.truth, (self.target.node.name, dataset.guid if dataset else 0)
+        if truth.heard.get(key, -1.0) < truth.first_arrived.get(key, -1.0):
+            truth.heard[key] = self.loop.now
 
     def _transfer(self, call: Call, known: Any, done: Outcome) -> None:
         """What daemon/receiver.py's receive does, with the source's send on the other end."""

@@ -57,9 +57,11 @@ class Truth:
     lineages: dict[int, Lineage] = field(default_factory=dict)
     """Dataset's guid → its own snapshots."""
     arrived: dict[tuple[str, int], list[int]] = field(default_factory=dict)
+    """(target, dataset's guid) → guids in the order in which the target committed them."""
     first_arrived: dict[tuple[str, int], float] = field(default_factory=dict)
     """The moment at which the first of these came."""
-    """(target, dataset's guid) → guids in the order in which the target committed them."""
+    heard: dict[tuple[str, int], float] = field(default_factory=dict)
+    """The moment at which the source learned of that: later than it, or of an earlier replica."""
     destroyed: dict[tuple[str, int], str] = field(default_factory=dict)
     """(node, snapshot's guid) → `retention` or `person`."""
     by_hand: dict[str, set[int]] = field(default_factory=dict)
