@@ -4,16 +4,13 @@ and wait. Nobody is asked for ever: they look again until nothing is asked any m
 """
 
 from random import Random
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from tests.simulation.people import is_replica
 from tests.simulation.truth import own_versions
-from zrepl_py.core.caution import Removal, plan_removal
-from zrepl_py.core.pins import pin_bases, pin_cloned, pin_held
-from zrepl_py.core.retention import Votes, join_pins
+from zrepl_py.cli.retention_find import Around, Looked, Meant, look_through
 from zrepl_py.engine.prune import Doom, prune
 from zrepl_py.errors import Bug, ZrError
-from zrepl_py.model.history import History
 from zrepl_py.model.policy import Keep
 
 if TYPE_CHECKING:
@@ -26,14 +23,6 @@ HURRY_SECONDS = (30.0, 120.0)
 
 Question = tuple[str, str]
 """(node's name, dataset as that node calls it)"""
-
-
-class Seen(NamedTuple):
-    """What `zr retention plan` shows of one dataset."""
-
-    history: History
-    pins: Votes
-    removal: Removal
 
 
 class Answers:
@@ -80,12 +69,12 @@ class Answers:
             self._allow(node, key, seen)
         self._later(node, key)
 
-    def _waits(self, seen: Seen) -> bool:
+    def _waits(self, seen: Looked) -> bool:
         """A clock that was wrong is believed again after 18 hours anyway."""
         doubt = seen.removal.doubt
         return doubt is not None and doubt.reason == "clock" and self._random.random() < 0.5
 
-    def _allow(self, node: "SimNode", key: Question, seen: Seen) -> None:
+    def _allow(self, node: "SimNode", key: Question, seen: Looked) -> None:
         doomed = tuple(v.snapshot for v in (*seen.removal.doomed, *seen.removal.withheld))
         self.answered_at[key] = self.site.loop.now
         self.site.truth.allowed |= {s.guid for s in doomed}
@@ -102,22 +91,17 @@ class Answers:
 
         return done
 
-    def _look(self, node: "SimNode", name: str) -> Seen | None:
-        """None: it is gone. Errors: those of ZFS."""
+    def _look(self, node: "SimNode", name: str) -> Looked | None:
+        """What `zr retention plan` shows of one dataset; None: it is gone. Errors: those of ZFS."""
         found = node.pools.find(name)
         own = own_versions(found) if found is not None else []
         if found is None or not own:
             return None
         truth = self.site.truth
         policy = truth.order_of[truth.dataset_of[own[-1].guid]].policy
-        replica = is_replica(node, found)
-        history = node.zfs.observe_history(name)
-        point = node.zfs.observe_resume(name) if replica else None
-        pins = join_pins(
-            pin_held({v.guid: v.holds for v in found.snapshots}, {}),
-            pin_bases(history, {}),
-            pin_cloned({point.from_guid: [f"{name}/%recv"]} if point and point.from_guid else {}),
-        )
         keep = policy.keep.get(node.node.name, Keep())
-        now = None if replica else node.clock.now()
-        return Seen(history, pins, plan_removal(history, keep, policy.limits, pins, now=now))
+        there = f"its source's {name}" if is_replica(node, found) else name
+        meant = Meant(name, policy.source, there, policy, keep)
+        peers = {target.node.short: target.node.name for target, _ in self.site.links_from(node)}
+        around = Around(peers, node.zfs.observe_pool(name.split("/")[0]))
+        return look_through(node.zfs, meant, around, {}, node.clock.now())

@@ -27,21 +27,24 @@ def measured(seed: int) -> Scenario:
 
 
 def measure(say: Callable[[str], None] = print) -> int:
-    """One line per seed, then the whole."""
-    began, days, commands = time.process_time(), 0.0, 0
+    """One line per seed, then the whole; returns how many had a violation."""
+    began, days, commands, failed = time.process_time(), 0.0, 0, 0
     for seed in SEEDS:
         start = time.process_time()
         report = Site(measured(seed)).run()
         spent = time.process_time() - start
         days += report.simulated_seconds / 86_400
         commands += report.steps
+        failed += bool(report.violations)
         say(
             f"seed {seed}: {report.ticks} snapshots, {report.commits} commits, "
             f"{len(report.faults)} faults, {report.steps} steps in {spent:.2f} s of CPU"
         )
+        for violation in report.violations:  # it may have ended early: no measure
+            say(f"  {violation}")
     spent = time.process_time() - began
     say(
         f"{days:.1f} simulated days in {spent:.1f} s of CPU: {days / spent:.2f} days/s, "
         f"{commands / spent:.0f} steps/s"
     )
-    return 0
+    return failed

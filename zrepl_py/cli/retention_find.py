@@ -24,6 +24,7 @@ from zrepl_py.model.history import History
 from zrepl_py.model.names import join_snapshot
 from zrepl_py.model.observation import PoolView
 from zrepl_py.model.policy import Keep, Policy
+from zrepl_py.ports.zfs import ZfsPort
 from zrepl_py.wiring import wire_pins
 
 READERS_SECONDS = 10.0
@@ -93,19 +94,25 @@ def find_meant(node: NodeConfig, policies: Sequence[Policy], wanted: str | None)
 
 def look(meant: Meant, peers: Mapping[str, str], readers: Mapping[int, str], now: float) -> Looked:
     """Observe it, and judge. `readers`: whom the daemon knows. Errors: those of ZFS."""
-    zfs = CommandZfs()
+    pool = meant.name.split("/")[0]
+    seen = observe_room(pool, meant.policy.limits.min_free_percent)  # needs no rights
+    room = PoolView(pool, 0, "", seen.size_bytes, seen.free_bytes)
+    return look_through(CommandZfs(), meant, Around(peers, room), readers, now)
+
+
+def look_through(
+    zfs: ZfsPort, meant: Meant, around: Around, readers: Mapping[int, str], now: float
+) -> Looked:
+    """The same, through this port. Errors: those of ZFS."""
     history = zfs.observe_history(meant.name)
     names = {join_snapshot(meant.name, s.name): s.guid for s in own_of(history)}
     dependents = zfs.observe_dependents(tuple(names))
     pins = join_pins(
-        pin_dependents({names[n]: d for n, d in dependents.items()}, peers, readers),
-        pin_bases(history, peers),
+        pin_dependents({names[n]: d for n, d in dependents.items()}, around.peers, readers),
+        pin_bases(history, around.peers),
         pin_running(readers),
     )
-    pool = meant.name.split("/")[0]
-    seen = observe_room(pool, meant.policy.limits.min_free_percent)  # needs no rights
-    room = PoolView(pool, 0, "", seen.size_bytes, seen.free_bytes)
-    return judge_look(meant, history, pins, now, Around(peers, room))
+    return judge_look(meant, history, pins, now, around)
 
 
 def judge_look(
