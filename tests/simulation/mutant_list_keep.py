@@ -222,6 +222,14 @@ KEEP_MUTANTS = (
         'calendar_cells(name, "UTC")',
         f"{_RULES_TEST}::test_days_are_those_of_the_policys_zone",
     ),
+    Mutant(
+        "plan-without-what-waits",
+        "zrepl_py.cli.retention_find",
+        "judge_look",
+        "Caps(awaited, judge_room(",
+        "Caps((), judge_room(",
+        "tests.unit.test_cli_retention::test_the_plan_spares_what_waits_for_a_target",
+    ),
     # What is asked first.
     Mutant(
         "no-question-of-much",

@@ -12,7 +12,8 @@ from zrepl_py.cli.retention import retention
 from zrepl_py.core.audit.seen import Room
 from zrepl_py.engine.commands import Engine
 from zrepl_py.engine.prune import Doom, Pruned, prune
-from zrepl_py.model.names import Epoch, TickName, render_tick
+from zrepl_py.model.names import Epoch, TickName, render_cursor, render_tick
+from zrepl_py.model.policy import Keep, Policy, Selection
 from zrepl_py.testing.model_zfs import ModelZfs
 from zrepl_py.testing.model_zfs_state import ModelPools
 
@@ -227,3 +228,21 @@ def test_a_dataset_that_no_policy_means_is_refused(tmp_path: Path, pools: ModelP
     result = run(retention, "plan", "--config", node(tmp_path, KEEP_FIVE), "tank/audoi")
     assert result.exit_code == 3
     assert "did you mean tank/audio?" in str(result.exception)
+
+
+def test_the_plan_spares_what_waits_for_a_target() -> None:
+    """Beta has the second one, and is away."""
+    made = ModelPools({"tank": 1 << 30}, now=lambda: START)
+    made.make_dataset("tank/services")
+    made.make_dataset(AUDIO)
+    zfs = ModelZfs(made)
+    for seq in range(1, 11):
+        take(made, seq)
+    second = made.dataset(AUDIO).snapshots[1]
+    zfs.bookmark(f"{AUDIO}@{second.name}", f"{AUDIO}#{render_cursor('000000b1', second.guid)}")
+    policy = Policy("p", "alpha", Selection(("tank/**",)), 60, ("beta",))
+    meant = finding.Meant(AUDIO, "alpha", AUDIO, policy, Keep(last=1))
+    around = finding.Around({"000000b1": "beta"}, zfs.observe_pool("tank"))
+    seen = finding.look_through(zfs, meant, around, {}, FarFuture().now())
+    going = [v.snapshot.guid for v in (*seen.removal.doomed, *seen.removal.withheld)]
+    assert going == [v.guid for v in made.dataset(AUDIO).snapshots[:1]]
