@@ -18,9 +18,6 @@ _LANE = "zrepl_py.engine.lane"
 _NOTED_TEST = (
     "tests.unit.test_found_by_simulation::test_what_the_target_has_is_known_while_it_is_sent_more"
 )
-_OFTEN_TEST = (
-    "tests.property.test_retention_property::test_pruning_at_every_snapshot_is_pruning_once"
-)
 
 
 def _silenced(function: str, old: str, new: str) -> Mutant:
@@ -204,7 +201,7 @@ KEEP_MUTANTS = (
         "grid_cells",
         "start = at - (at - origin) % cell_seconds",
         "start = at - cell_seconds + 1",
-        _OFTEN_TEST,
+        f"{_RULES_TEST}::test_the_last_of_each_cell_stays",
     ),
     Mutant(
         "cells-merge-when-clocks-go-back",
