@@ -56,10 +56,12 @@ class ManifestsTrue:
 
     def on_booted(self, node: "SimNode") -> None:
         """After a start only the newest ticks are told again. What was not yet acknowledged may be
-        in the journal all the same."""
+        in a journal all the same, here or on a target."""
         name = node.node.name
         if name in self._seqs:
-            self._excused[name] |= set(list(self._seqs[name])[:-TOLD_AGAIN])  # as journalled
+            ticks: list[Any] = [record["manifest"] for record in node.journal.records("tick")]
+            told_again = {manifest["seq"] for manifest in ticks[-TOLD_AGAIN:]}
+            self._excused[name] |= self._seqs[name].keys() - told_again
         after: dict[Told, list[int]] = {}
         for record in node.journal.records("manifest"):
             told: Any = record["manifest"]
