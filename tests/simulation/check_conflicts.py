@@ -8,23 +8,20 @@ if TYPE_CHECKING:
     from tests.simulation.node import SimNode
     from tests.simulation.site import Site
 
-EXPECTED = {
-    "peer-silent",
-    "stream-cut",
-    "busy",
-    "low-space",
-    "no-space",
-    "pool-suspended",
-    "parent-missing",
-}
+EXPECTED = {"peer-silent", "stream-cut", "busy", "parent-missing"}
+"""They need no fault: a stream may just be long, a child's turn come before its parent's."""
 _GONE = {"renamed", "destroyed-dataset", "replica-destroyed"}
-AFTER_PEOPLE = {
+_FULL = {"source-full", "target-full", "low-space", "little-room"}
+AFTER_FAULTS = {
+    "low-space": _FULL,
+    "no-space": _FULL | {"journal-full"},
+    "pool-suspended": {"suspended"},
     "dataset-missing": _GONE,
     "snapshot-missing": _GONE | {"person-destroys", "person-releases"},
     "base-mismatch": {"replica-destroyed"},
     "wrong-guid": {"replica-destroyed"},
 }
-"""Reasons that are expected only where people do such things."""
+"""Reasons that are expected only where such things happen, or people do them."""
 
 FAILURES = {Event.LANE_FAILED, Event.RECEIVE_REFUSED, Event.PRUNE_FAILED, Event.TICK_MISSED}
 
@@ -45,7 +42,7 @@ class Conflicts:
             self._say(f"{node.node.name}: {event.value}: {fields}")
 
     def _expected(self, reason: str) -> bool:
-        deeds = AFTER_PEOPLE.get(reason, set())
+        deeds = AFTER_FAULTS.get(reason, set())
         return reason in EXPECTED or bool(deeds & self.site.scenario.faults)
 
     def _say(self, sentence: str) -> None:

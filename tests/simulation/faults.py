@@ -31,6 +31,8 @@ class Faults:
         self.clock_changed_at = float("-inf")
         """When a clock last jumped."""
         self._short_until: dict[str, float] = {}
+        self._ills: dict[str, list[str]] = {}
+        """Pool and node → what is wrong with it now, of several faults."""
         self._ends: dict[int, End] = {}
         self._count = 0
         self._active = False
@@ -116,6 +118,8 @@ class Faults:
     def _crash(self, node: "SimNode", random: Random) -> None:
         # Mostly nothing runs, so a crash is put at a command: before, within or after it.
         node.crash_in = random.choice((1, 2, 3, 5, 8, 13, 21, 34, 55))
+        if node in self.site.targets and random.random() < 0.3:
+            node.crash_in, node.crash_as, node.crash_verb = 1, "within", "receive"
 
     def _absent(self, seconds: float, *, off: bool) -> None:
         """The first target is not there: its link is cut, or it is `off` too."""
@@ -193,10 +197,13 @@ class Faults:
     def _ill(self, random: Random, health: str) -> None:
         node = random.choice(self.site.nodes)
         pool = node.pools.pools[node.pool]
-        pool.health = health
+        ills = self._ills.setdefault(pool.name + node.node.name, [])
+        ills.append(health)
+        pool.health = max(ills)  # SUSPENDED is worse than DEGRADED
 
         def end() -> None:
-            pool.health = "ONLINE"
+            ills.remove(health)
+            pool.health = max(ills, default="ONLINE")
 
         self._lasting(random, end)
 

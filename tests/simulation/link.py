@@ -4,13 +4,14 @@ What the peer adapters promise (ports/peer.py), and no more: whoever asks gets w
 or Passing(peer-silent), after which anything may have happened there, or may still happen.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Any
 
 from tests.simulation.node import SimNode, Stream
 from tests.simulation.tasks import Outcome, Tasks
-from zrepl_py.engine.commands import Command
+from zrepl_py.engine.commands import Command, Engine
 from zrepl_py.errors import Passing, ZrError
 from zrepl_py.model.history import Bookmark
 from zrepl_py.model.names import join_snapshot
@@ -34,6 +35,8 @@ class Call:
     asker: Tasks
     answered: bool = False
     stream: Stream | None = None
+    receive: Callable[[], Engine[Any]] | None = None
+    """What the target does with the stream that is on its way to it."""
     _sending: Version | None = None
 
     def finish(self, value: Any, error: Exception | None) -> None:
@@ -95,10 +98,14 @@ class Link:
         self.loop.after(self._travel(), lambda: self._arrive(call))
 
     def tear(self) -> None:
-        """What is under way is lost for the asker; the target may still do it, or half of it."""
+        """What is under way is lost for the asker; the target may still do it, or half of it. Where
+        the target's power went, that half is on its disk already, and it knows nothing of it."""
         for call in list(self._open):
-            if call.stream is not None and call.stream.cut is None:
-                call.stream.cut = self._cut_in(call.stream, whole=True)
+            if call.receive is not None and not self.target.up:
+                self.target.receive_half(call.receive())
+                call.receive = None
+            elif call.stream is not None and call.stream.cut is None:
+                call.stream.cut = self._cut_in(call.stream)
             self._lose(call)
 
     def _lose(self, call: Call) -> None:
@@ -178,7 +185,8 @@ class Link:
     def _answer(self, call: Call, value: Any, error: Exception | None) -> None:
         if isinstance(value, Committed):
             self.site.watch.acknowledged(self, call.command, value)
-        if self.lose_answers > 0 and call.command.verb != "tell_manifest":
+        rare = call.command.verb == "tell_manifest"  # of the others are few
+        if self.lose_answers > 0 and (not rare or self.random.random() < 0.2):
             self.lose_answers -= 1
             self._lose(call)
             return
@@ -230,8 +238,10 @@ class Link:
 
             def arrive() -> None:
                 if target.tasks is tasks:  # else it crashed meanwhile, and has forgotten all this
+                    call.receive = None
                     self._run(target.replicas.receive(known, replica, begin, fd), received)
 
+            call.receive = lambda: target.replicas.receive(known, replica, begin, fd)
             seconds = len(content) * self.slowness / self.site.scenario.bandwidth
             self.loop.after(min(seconds, LONGEST_STREAM_SECONDS), arrive)
 
@@ -255,14 +265,14 @@ class Link:
     def _maybe_cut(self, stream: Stream) -> None:
         if self.cut_streams > 0 and stream.content:
             self.cut_streams -= 1
-            stream.cut = self._cut_in(stream, whole=False)
+            stream.lose_rest(self.random)
 
-    def _cut_in(self, stream: Stream, *, whole: bool) -> int:
-        """Anywhere, or so late that all but the end has arrived, or (`whole`) even that."""
+    def _cut_in(self, stream: Stream) -> int:
+        """Anywhere, or so late that all but the end has arrived, or even that."""
         size = len(stream.content)
         if self.random.random() < 0.5:
-            return max(0, size - self.random.randrange(0 if whole else 1, 20))
-        return self.random.randrange(size + 1 if whole else max(size, 1))
+            return max(0, size - self.random.randrange(20))
+        return self.random.randrange(size + 1)
 
 
 def _begin_of(lane: Any, step: Any) -> Begin:

@@ -33,6 +33,21 @@ SITE_MUTANTS = (
         "for fold in (0, 1)",
         "for fold in (1, 1)",
     ),
+    # What is shown.
+    Mutant(
+        "status-shows-what-is-to-come",
+        "zrepl_py.daemon.status",
+        "_describe_lane",
+        '"committed": committed.name if committed else None',
+        '"committed": newest.name if newest else None',
+    ),
+    Mutant(
+        "status-calls-all-in-sync",
+        "zrepl_py.daemon.status",
+        "_describe_lane",
+        '"in_sync": word == "in-sync"',
+        '"in_sync": word != "conflict"',
+    ),
     # Retrying.
     Mutant(
         "backoff-without-a-bound",

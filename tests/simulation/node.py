@@ -5,6 +5,7 @@ Source and Replicas with all they remember, and every engine that runs.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from random import Random
@@ -16,9 +17,9 @@ from zrepl_py.core.codec import decode
 from zrepl_py.daemon.lanes import Target
 from zrepl_py.daemon.replicas import Replicas
 from zrepl_py.daemon.source import Source
-from zrepl_py.engine.commands import Command
+from zrepl_py.engine.commands import Command, Engine
 from zrepl_py.engine.receive import Place
-from zrepl_py.errors import Passing
+from zrepl_py.errors import Bug, Passing, ZrError
 from zrepl_py.events import Event
 from zrepl_py.model.names import Epoch
 from zrepl_py.model.policy import Policy
@@ -45,6 +46,13 @@ class Stream:
 
     content: bytes
     cut: int | None = None
+
+    def lose_rest(self, random: Random) -> None:
+        """It ends anywhere, or where all but the end has arrived."""
+        size = len(self.content)
+        late = random.random() < 0.5
+        place = max(0, size - random.randrange(1, 20)) if late else random.randrange(size or 1)
+        self.cut = place if self.cut is None else min(self.cut, place)
 
 
 @dataclass(slots=True)
@@ -78,6 +86,8 @@ class SimNode:
         """After so many further commands this node crashes; None: it does not."""
         self.crash_as = ""
         """`before`, `within` or `after` the command; empty: the seed draws."""
+        self.crash_verb = ""
+        """Only commands with this verb count; empty: all."""
         self.slowness = 1.0
         self.frozen = 0
         """While above 0 the daemon's process stands still (SIGSTOP, a starved machine)."""
@@ -155,7 +165,7 @@ class SimNode:
         self.site.trace(self, "CRASH", "", "")
         self.site.watch.seen["crash"] += 1
         tasks, self.tasks = self.tasks, None
-        self.crash_in, self.crash_as = None, ""
+        self.crash_in, self.crash_as, self.crash_verb = None, "", ""
         self.deferred.clear()
         tasks.forget()
         self.lane_tasks.forget()
@@ -254,12 +264,12 @@ class SimNode:
 
     def perform(self, port: Any, command: Command) -> Any:
         """Do a command, and crash where the seed says so."""
-        crash = self._crash_comes() if self.crash_in is not None else None
+        crash = self._crash_comes(command) if self.crash_in is not None else None
         if crash == "before":
             self.crash()
             raise CrashedError
-        if crash == "within" and command.port == "JournalPort":
-            self.journal.lose_power_after(0)
+        if crash == "within":
+            self._lose_power_within(command)
         site = self.site
         site.watch.before(self, command)
         try:
@@ -268,6 +278,10 @@ class SimNode:
             self.crash()
             raise CrashedError from None
         except Exception as error:
+            if crash is not None and not isinstance(error, Bug):
+                self._note_half(command)
+                self.crash()  # nobody hears of it
+                raise CrashedError from None
             site.trace(self, "FAILED", command, error)
             site.watch.failed(self, command, error)
             raise
@@ -277,6 +291,30 @@ class SimNode:
             self.crash()
             raise CrashedError
         return value
+
+    def _lose_power_within(self, command: Command) -> None:
+        """What of this has more than one moment: a line of the journal, a stream."""
+        if command.port == "JournalPort":
+            self.journal.lose_power_after(0)
+        elif command.verb == "receive":
+            self.streams[command.kwargs["fd"]].lose_rest(self.random)
+
+    def receive_half(self, engine: Engine[Any]) -> None:
+        """What a receive that has begun leaves in the pool when power goes."""
+        command = next(engine)
+        assert command.verb == "receive"
+        self.streams[command.kwargs["fd"]].lose_rest(self.random)
+        with suppress(ZrError):
+            self._do(self.zfs, command)
+        self._note_half(command)
+        engine.close()
+
+    def _note_half(self, command: Command) -> None:
+        if command.verb != "receive":
+            return
+        found = self.pools.find(command.args[0].partition("@")[0])
+        if found is not None and found.partial is not None:
+            self.site.watch.seen["half received when power went"] += 1
 
     def _do(self, port: Any, command: Command) -> Any:
         if command.port == "JournalPort" and self.journal_full:
@@ -289,8 +327,10 @@ class SimNode:
             return self.zfs.receive_stream(snapshot, content, **arguments)
         return getattr(port, command.verb)(*command.args, **command.kwargs)
 
-    def _crash_comes(self) -> str | None:
+    def _crash_comes(self, command: Command) -> str | None:
         assert self.crash_in is not None
+        if self.crash_verb not in ("", command.verb):
+            return None
         self.crash_in -= 1
         if self.crash_in > 0:
             return None

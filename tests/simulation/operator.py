@@ -51,15 +51,17 @@ class Operator:
             self._check_lane(node, lane)
 
     def _check_lane(self, node: "SimNode", lane: Mapping[str, Any]) -> None:
-        """What is said to be on the target did arrive there."""
-        truth, target = self.site.truth, str(lane["target"])
-        known = node.source.lanes.states[str(lane["lane"])].committed
-        dataset = truth.dataset_of.get(known.guid) if known else None
-        if known is None or dataset is None or dataset in truth.gone:
+        """What is shown as being on the target did arrive there."""
+        truth, shown = self.site.truth, lane["committed"]
+        dataset = node.pools.find(str(lane["dataset"]))
+        if shown is None or dataset is None:
             return
+        if lane["in_sync"] and lane["newest"] != shown:
+            self.site.watch.violation("status", f"{node.node.name} calls {lane} in sync.")
         if "replica-destroyed" in self.site.scenario.faults:
             return  # the truth forgets what went with it
-        if known.guid not in truth.arrived.get((target, dataset), ()):
+        came = truth.arrived.get((str(lane["target"]), dataset.guid), [])
+        if all(truth.label[guid].name != shown for guid in reversed(came)):
             sentence = f"{node.node.name}: zr status says {lane}, and it never came there."
             self.site.watch.violation("status", sentence)
 

@@ -94,7 +94,8 @@ class People:
             dataset.local["recordsize"] = value
 
     def _destroys_replica(self, random: Random) -> None:
-        """`zfs destroy -r` of a replica on a target: it is sent whole again."""
+        """`zfs destroy -r` of a replica on a target: it is sent whole again. Not of what was
+        destroyed on its source: that is the last copy."""
         node = random.choice(self.site.targets)
         everything = node.pools.pools[node.pool].datasets
         datasets = [d for d in self._datasets(node) if is_replica(node, d)]
@@ -102,10 +103,16 @@ class People:
             return
         root = random.choice(datasets).name
         gone = [d for n, d in everything.items() if n == root or n.startswith(root + "/")]
+        if any(self._is_last_copy(dataset) for dataset in gone):
+            return
         for dataset in gone:
             self.site.truth.forget_replica(node.node.name, dataset)
         node.pools.destroy(root)
         self.site.trace(node, "PERSON destroys", root, "")
+
+    def _is_last_copy(self, replica: ModelDataset) -> bool:
+        own, truth = own_versions(replica), self.site.truth
+        return bool(own) and truth.dataset_of.get(own[-1].guid) in truth.gone
 
     def _foreign_on_source(self, random: Random) -> None:
         node = random.choice(self.site.sources)

@@ -39,7 +39,7 @@ def _write(site: Site) -> None:
 @pytest.mark.parametrize("node", ["alpha", "beta"])
 @pytest.mark.parametrize("when", ["before", "within", "after"])
 def test_every_effect(node: str, when: str) -> None:
-    crashed = 0
+    crashed = halves = 0
     for effect in range(1, EFFECTS + 1):
         site = Site(_scenario())
         victim = next(n for n in site.nodes if n.node.name == node)
@@ -49,4 +49,6 @@ def test_every_effect(node: str, when: str) -> None:
         report = site.run()
         assert report.ok, (effect, report.violations)
         crashed += report.seen["crash"]
+        halves += report.seen["half received when power went"]
     assert crashed == EFFECTS
+    assert halves if (node, when) == ("beta", "within") else not halves

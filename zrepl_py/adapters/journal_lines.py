@@ -22,7 +22,7 @@ _CANONICAL = json.JSONEncoder(
     sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
 )
 MAX_LINE_BYTES = 8 * 1024 * 1024
-_RESERVED = frozenset({"kind", "at", "hash", "prev"})
+RESERVED = frozenset({"kind", "at", "hash", "prev"})
 
 
 class DamagedLineError(ValueError):
@@ -46,7 +46,7 @@ class Line:
 
 def render_line(kind: str, at: float, prev: str, fields: Mapping[str, Json]) -> tuple[bytes, str]:
     """A record → (its line with the newline, its hash). Errors: Bug(journal-field)."""
-    if _RESERVED & fields.keys():
+    if RESERVED & fields.keys():
         raise Bug("journal-field", f"A record of kind {kind} uses a reserved field's name.")
     value = {"kind": kind, "at": at, "prev": prev, **fields}
     try:

@@ -9,7 +9,8 @@ import json
 import threading
 from collections.abc import Iterator, Mapping
 
-from zrepl_py.adapters.journal_lines import NO_HASH, Line, render_line
+from zrepl_py.adapters.journal_lines import NO_HASH, RESERVED, Line, render_line
+from zrepl_py.errors import Bug
 from zrepl_py.ports.clock import ClockPort
 from zrepl_py.ports.journal import Json
 
@@ -87,6 +88,8 @@ class ModelJournal:
     def _render(self, kind: str, fields: Mapping[str, Json]) -> tuple[_Kept, str]:
         if not self._as_values:
             return render_line(kind, self._clock.now(), self._prev, fields)
+        if RESERVED & fields.keys() or any(v != v for v in fields.values() if type(v) is float):
+            raise Bug("journal-field", f"A record of kind {kind} is none.")
         self._count += 1
         digest = str(self._count)
         return {"kind": kind, "at": self._clock.now(), "hash": digest, **fields}, digest
