@@ -29,6 +29,7 @@ class OverTls:
     """PeerClient → proxy → PeerServer → Receiver → Replicas on a model pool."""
 
     def __init__(self, site: Site, agenda: Agenda) -> None:
+        self.source_node = ALPHA
         self.lane = Lane(lane_uuid(ALPHA.uuid, 7, BETA.uuid), DATASET, BETA, raw=False)
         self.source = ModelZfs(ModelPools({"tank": 1 << 30}, seed=1))
         self.source.pools.make_dataset(DATASET)
@@ -103,10 +104,15 @@ class _Mute:
         return getattr(self._receiver, name)
 
     def receive(self, *arguments: Any) -> Any:
-        committed = self._receiver.receive(*arguments)
+        return self._late(self._receiver.receive(*arguments))
+
+    def store_receipt(self, *arguments: Any) -> Any:
+        return self._late(self._receiver.store_receipt(*arguments))  # type: ignore[func-returns-value]
+
+    def _late(self, answer: Any) -> Any:
         self.mute.wait(20)
         self.mute.set()
-        return committed
+        return answer
 
 
 @contextmanager
@@ -167,6 +173,7 @@ class OverTheSimulatedLink:
         site.loop.run_until(60)
         self.source, self.target = alpha.zfs, beta.zfs
         uuid = lane_uuid(alpha.node.uuid, dataset.guid, beta.node.uuid)
+        self.source_node = alpha.node
         self.lane = Lane(uuid, DATASET, beta.node, raw=False)
         self.peer: PeerPort = _Waiting(site)
 

@@ -118,21 +118,20 @@ class Destroys:
         source = truth.dataset_of[doomed[0]]
         policy = truth.order_of[source].policy
         keep = policy.keep.get(node.node.name, Keep())
-        views = [here]
-        if self.site.truth.by_hand.get(node.node.name):
-            known = self._with_lost(node, source, set(here))
-            views += [known] if len(known) > len(here) else []
-        site, wanted = self.site, set(doomed)
+        site, wanted, lost = self.site, set(doomed), self._lost(node, source, set(here))
         steady = site.loop.now - site.faults.clock_changed_at > KNOWN_CLOCK_SECONDS
         now = node.clock.now() if steady and node.node.name == policy.source else None
-        for view in views:
+        for known in range(len(lost) + 1):
+            if not wanted:
+                break
+            view = self._with_lost(source, here, lost[:known])
             for unheard in {frozenset[str](), self._unheard(policy, source)}:
                 wanted &= judge_wish(node, source, policy, view, now, unheard)[0]
         if not steady or is_in_doubt(truth.labels(here), now):
             wanted -= truth.allowed  # what the doubt kept, and a person did not
         for guid in wanted:
             self._say(node, f"{dataset.name}, guid {guid}", f"is wanted by {keep}")
-        if len(views) == 1 and len(here) - len(doomed) < (keep.at_least or 0):
+        if not lost and len(here) - len(doomed) < (keep.at_least or 0):
             self._say(node, dataset.name, f"has fewer than {keep} then")
 
     def _unheard(self, policy: Policy, source: int) -> frozenset[str]:
@@ -146,11 +145,16 @@ class Destroys:
                 late.add(target)
         return frozenset(late)
 
-    def _with_lost(self, node: "SimNode", source: int, here: set[int]) -> list[int]:
-        """What is here, and what people destroyed of it."""
+    def _lost(self, node: "SimNode", source: int, here: set[int]) -> list[int]:
+        """What people destroyed of it, the last one first: when it was decided what goes, so many
+        of them may still have been known."""
         place = self.site.truth.lineages[source].place
-        lost = self.site.truth.by_hand.get(node.node.name, set())
-        return sorted(here | (lost & place.keys()), key=place.__getitem__)
+        by_hand = self.site.truth.by_hand.get(node.node.name, {})
+        return [guid for guid in reversed(by_hand) if guid in place and guid not in here]
+
+    def _with_lost(self, source: int, here: list[int], lost: list[int]) -> list[int]:
+        place = self.site.truth.lineages[source].place
+        return sorted([*here, *lost], key=place.__getitem__) if lost else here
 
     def after_destroy_snapshots(
         self, node: "SimNode", command: Command, value: list[DestroyOutcome]

@@ -42,9 +42,8 @@ class NeverTwoWriters:
             return
         heads = [node.memory.head for node in (alpha, beta)]
         if heads[0] is not None and heads[1] is not None and heads[0].epoch == heads[1].epoch:
-            if not self.site.standby_opened:
-                self._say(f"Both nodes are open in epoch {heads[0].epoch}.")
-        elif not self.site.somebody_lied and not self.site.standby_opened:
+            self._say(f"Both nodes are open in epoch {heads[0].epoch}.")
+        elif not self.site.somebody_lied:
             self._say("Both nodes are open, and nobody lied.")
 
     def before(self, node: "SimRoleNode", command: Command) -> None:

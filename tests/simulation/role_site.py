@@ -41,8 +41,6 @@ class RoleSite:
         self.random = Random(f"{self.seed}/roles/world")
         self.link = ModelLink()
         self.somebody_lied = False
-        self.standby_opened = False
-        """A person has made a standby writable by hand: what follows is no fault of zr."""
         self.lost = ""
         """The node whose disks are gone."""
         self.quiet = False

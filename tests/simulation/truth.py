@@ -64,8 +64,9 @@ class Truth:
     """The moment at which the source learned of that: later than it, or of an earlier replica."""
     destroyed: dict[tuple[str, int], str] = field(default_factory=dict)
     """(node, snapshot's guid) → `retention` or `person`."""
-    by_hand: dict[str, set[int]] = field(default_factory=dict)
-    """Node → those of `destroyed` that are of a person: few, where the others are many."""
+    by_hand: dict[str, dict[int, None]] = field(default_factory=dict)
+    """Node → those of `destroyed` that are of a person, in their order: few, where the others
+    are many."""
     allowed: set[int] = field(default_factory=set)
     """guids of snapshots that a person, asked by retention, allowed to go."""
     gone: set[int] = field(default_factory=set)
@@ -92,12 +93,12 @@ class Truth:
     def lost(self, node: str, guid: int) -> None:
         """A person destroyed a snapshot."""
         self.destroyed[node, guid] = "person"
-        self.by_hand.setdefault(node, set()).add(guid)
+        self.by_hand.setdefault(node, {})[guid] = None
 
     def found(self, node: str, guid: int) -> None:
         """It is there again, or for the first time."""
         if self.destroyed.pop((node, guid), None) is not None:
-            self.by_hand.get(node, set()).discard(guid)
+            self.by_hand.get(node, {}).pop(guid, None)
 
     def forget_replica(self, target: str, replica: ModelDataset) -> None:
         """A person destroyed a replica whole."""

@@ -13,7 +13,8 @@ from zrepl_py.errors import Passing, Refused, Standing, ZrError
 from zrepl_py.model.history import Snapshot
 from zrepl_py.model.names import Epoch, TickName, render_tick
 from zrepl_py.model.plan import Resume, SendFull, SendIncrement
-from zrepl_py.model.site import Lane, Manifest
+from zrepl_py.model.receipt import Holding, Receipt
+from zrepl_py.model.site import Lane, Manifest, Node
 from zrepl_py.ports.journal import Json
 from zrepl_py.ports.peer import PeerPort
 from zrepl_py.testing.model_zfs import ModelZfs
@@ -36,6 +37,10 @@ class PeerCase(Protocol):
     @property
     def target(self) -> ModelZfs:
         """The target's ZFS."""
+
+    @property
+    def source_node(self) -> Node:
+        """The source."""
 
     @property
     def lane(self) -> Lane:
@@ -137,6 +142,19 @@ def check_ticks_are_journalled(case: PeerCase) -> None:
     assert (told["seq"], told["members"]) == (7, {DATASET: 2**64 - 1})
 
 
+def check_receipts_are_journalled_where_they_are_true(case: PeerCase) -> None:
+    """When `tell_receipt` returns, the target's journal has it; it refuses what is not there."""
+    first, second = _take(case, 1, small=b"1"), _take(case, 2, small=b"2")
+    case.peer.transfer(case.lane, SendFull(first))
+    case.peer.tell_receipt(_receipt(case, first))
+    _refused(Refused, "receipt-false", lambda: case.peer.tell_receipt(_receipt(case, second)))
+    case.lose_next_answer()
+    _refused(Passing, "peer-silent", lambda: case.peer.tell_receipt(_receipt(case, first)))
+    told = [str(record["receipt"]) for record in case.journalled("receipt")]
+    assert [str(first.guid) in receipt for receipt in told] == [True, True]
+    assert not any(str(second.guid) in receipt for receipt in told)
+
+
 def check_properties_are_stored(case: PeerCase) -> None:
     """All that are named, and no others."""
     first = _take(case, 1)
@@ -179,6 +197,7 @@ def check_silence_ends_every_call(case: PeerCase) -> None:
         lambda: case.peer.abort_partial(case.lane, first.guid),
         lambda: case.peer.hold_base(case.lane, first.guid),
         lambda: case.peer.tell_manifest(manifest),
+        lambda: case.peer.tell_receipt(_receipt(case, first)),
         lambda: case.peer.tell_properties(case.lane, {}),
     )
     for call in calls:
@@ -193,6 +212,7 @@ PEER_CHECKS: tuple[Callable[[PeerCase], None], ...] = (
     check_the_targets_errors_arrive_as_themselves,
     check_the_sources_own_errors_too,
     check_ticks_are_journalled,
+    check_receipts_are_journalled_where_they_are_true,
     check_properties_are_stored,
     check_the_base_is_held,
     check_a_lost_answer_is_an_unknown_outcome,
@@ -210,6 +230,15 @@ def _take(case: PeerCase, seq: int, *, big: bytes = b"", small: bytes = b"") -> 
     taken = case.source.observe_snapshot(f"{DATASET}@{name}")
     assert taken is not None
     return taken
+
+
+def _receipt(case: PeerCase, snapshot: Snapshot) -> Receipt:
+    held = Holding(case.lane.uuid, DATASET, snapshot.guid, snapshot.name)
+    source, target = case.source_node, case.lane.target
+    ticks = {"home/tank": 1}
+    return Receipt(
+        1, source.uuid, source.name, target.uuid, target.name, "1-9f3a21cc", 1, 2, ticks, (held,)
+    )
 
 
 def _replica(case: PeerCase) -> str:
