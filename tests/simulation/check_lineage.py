@@ -48,6 +48,9 @@ class LineageKept:
         if content_of(version) != truth.content[guid]:
             watch.violation("lineage", f"{snapshot} on {node.node.name} has other contents.")
         dataset = truth.dataset_of[guid]
+        if replica.encrypted != (dataset in truth.secret):
+            how = "is" if replica.encrypted else "is not"
+            watch.violation("lineage", f"{dataset_name} {how} encrypted, unlike its source.")
         place = truth.lineages[dataset].place
         arrived = truth.arrived.setdefault((node.node.name, dataset), [])
         if arrived and place[guid] <= place[arrived[-1]]:

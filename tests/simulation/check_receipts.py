@@ -2,11 +2,13 @@
 that was written before `zr sync` was called.
 """
 
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from zrepl_py.core.codec import decode
 from zrepl_py.core.receipts import receipt_id
 from zrepl_py.engine.commands import Command
+from zrepl_py.model.policy import Policy
 from zrepl_py.model.receipt import Receipt
 
 if TYPE_CHECKING:
@@ -49,6 +51,38 @@ class ReceiptsTrue:
             self._say(f"receipt {known_as} has another content")
         for held in receipt.holdings:
             self._check_holding(held.guid, held.dataset, begun)
+        self._check_ticks(node, receipt)
+
+    def on_sync_done(self, node: "SimNode", receipts: Collection[Mapping[str, Any]]) -> None:
+        """The last word to that person: every target of every group has confirmed."""
+        groups = {group for shown in receipts for group in shown["receipt"]["ticks"]}
+        confirmed = {shown["receipt"]["target_name"] for shown in receipts}
+        for group in groups:
+            lacking = set(self._policy(group).targets) - confirmed
+            if lacking:
+                self._say(f"zr sync is done, and {lacking} confirmed nothing of {group}")
+
+    def _check_ticks(self, node: "SimNode", receipt: Receipt) -> None:
+        """All members of the ticks that it names are in it; the target knows of these ticks; and
+        what it says of before is said of before all of them."""
+        target = next(n for n in self.site.nodes if n.node.uuid == receipt.target)
+        held = {holding.lane for holding in receipt.holdings}
+        ticks: list[Any] = [record["manifest"] for record in node.journal.records("tick")]
+        known: list[Any] = [record["manifest"] for record in target.journal.records("manifest")]
+        for group, seq in receipt.ticks.items():
+            tick = next(t for t in reversed(ticks) if (t["group"], t["seq"]) == (group, seq))
+            if receipt.at > tick["at"]:
+                self._say(f"a receipt speaks of {receipt.at}, its tick {seq} was at {tick['at']}")
+            if not any((t["group"], t["seq"]) == (group, seq) for t in reversed(known)):
+                self._say(f"a receipt names tick {seq} of {group}, which {target.node.name} lacks")
+            lanes = {s.lane.dataset: s.lane.uuid for s in node.source.lanes.states.values()
+                     if s.lane.target.name == receipt.target_name}  # fmt: skip
+            lacking = [d for d in tick["members"] if d in lanes and lanes[d] not in held]
+            if lacking:
+                self._say(f"a receipt of tick {seq} of {group} lacks {lacking}")
+
+    def _policy(self, group: str) -> Policy:
+        return next(o.policy for o in self.site.orders if f"{o.policy.name}/{o.pool}" == group)
 
     def _check_holding(self, guid: int, dataset: str, begun: float) -> None:
         truth = self.site.truth

@@ -5,6 +5,7 @@ from tests.simulation.mutant import Mutant
 _FOUND_TEST = "tests.unit.test_found_by_simulation"
 _RECEIVE = "zrepl_py.engine.receive"
 _LANES = "zrepl_py.daemon.lanes"
+_SYNCS = "zrepl_py.daemon.syncs"
 _REPLICAS = "zrepl_py.daemon.replicas"
 _RETENTION = "zrepl_py.core.retention"
 _PLACEMENT = "zrepl_py.core.placement"
@@ -32,6 +33,42 @@ SITE_MUTANTS = (
         "_readings",
         "for fold in (0, 1)",
         "for fold in (1, 1)",
+    ),
+    Mutant(
+        "secrets-in-plain-text",
+        _LANES,
+        "Lanes.ensure",
+        "raw = member.dataset.encrypted",
+        "raw = False",
+    ),
+    # Receipts.
+    Mutant(
+        "receipt-of-what-has-come-so-far",
+        _SYNCS,
+        "Syncs.look",
+        "len(held) == len(mine)",
+        "held",
+    ),
+    Mutant(
+        "one-target-is-enough",
+        _SYNCS,
+        "Syncs.look",
+        "whole = {state.lane.target.name for state in lanes} == known.receipts.keys()",
+        "whole = bool(known.receipts)",
+    ),
+    Mutant(
+        "receipt-of-the-latest-moment",
+        _SYNCS,
+        "Syncs._issue",
+        "min(manifest.at",
+        "max(manifest.at",
+    ),
+    Mutant(
+        "receipt-before-the-tick-is-known",
+        "zrepl_py.daemon.manifests",
+        "Manifests.has_told",
+        "m.seq <= manifest.seq",
+        "m.seq < manifest.seq",
     ),
     # What is shown.
     Mutant(

@@ -5,6 +5,7 @@ status.py, syncs.py there)."""
 import json
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -78,7 +79,7 @@ class Operator:
 
 
 class _OneSync:
-    """One call of `zr sync`, until its first receipt, or until something tells that there is none.
+    """One call of `zr sync`, until it is done, or until something tells that it never will be.
 
     Stands in for the daemon's agenda (`run`, `monitor`): an engine that is run from a call of the
     control socket blocks that call; here it ends later, and the call is told to look again.
@@ -88,6 +89,8 @@ class _OneSync:
         self._node, self._tasks = node, node.tasks
         self._begun = node.loop.now
         self._left = POLLS
+        self._confirmed: dict[int, str | None] = {}
+        """The port to a target → its receipt; None while it is asked for."""
         self.monitor = nullcontext()
         ports = {"ZfsPort": node.zfs, "JournalPort": node.journal}
         self._syncs = Syncs(node.source, self, node.clock, ports)  # type: ignore[arg-type]
@@ -102,19 +105,29 @@ class _OneSync:
         if self._node.tasks is not self._tasks or self._left < 0:
             return
         try:
-            self._syncs.look(token)
+            shown = self._syncs.look(token)
         except ZrError:
             return  # the person is told why there is no receipt
-        if self._left:
+        if shown["done"]:
+            self._node.site.watch.sync_done(self._node, shown["receipts"])
+        else:
             self._node.loop.after(POLL_SECONDS, lambda: self._look(token))
 
     def run(self, engine: Engine[str], ports: Mapping[str, Any]) -> str:
         """See Agenda.run."""
         assert self._tasks is not None
-        self._left = 0
-        self._tasks.run(engine, ports, self._issued)
+        target = id(ports["PeerPort"])
+        known_as = self._confirmed.get(target)
+        if known_as is not None:
+            return known_as
+        if target not in self._confirmed:
+            self._confirmed[target] = None
+            self._tasks.run(engine, ports, partial(self._issued, target))
         raise Passing("busy", "It is under way.")
 
-    def _issued(self, known_as: str, error: Exception | None) -> None:
-        if error is None:
-            self._node.site.watch.synced(self._node, self._begun, known_as)
+    def _issued(self, target: int, known_as: str, error: Exception | None) -> None:
+        if error is not None:
+            del self._confirmed[target]
+            return
+        self._confirmed[target] = known_as
+        self._node.site.watch.synced(self._node, self._begun, known_as)

@@ -50,6 +50,8 @@ class Truth:
     """Snapshot's guid → what its files contained when it was taken."""
     dataset_of: dict[int, int] = field(default_factory=dict)
     """Snapshot's guid → dataset's guid on the source."""
+    secret: set[int] = field(default_factory=set)
+    """guids of the source's datasets that are encrypted."""
     order_of: dict[int, Order] = field(default_factory=dict)
     """Dataset's guid → the order that means it."""
     label: dict[int, Label] = field(default_factory=dict)
@@ -81,6 +83,8 @@ class Truth:
         """A snapshot of ours came to exist on a source."""
         self.order_of[dataset.guid] = order
         guid = version.guid
+        if dataset.encrypted:
+            self.secret.add(dataset.guid)
         self.content[guid] = self.live.get(dataset.guid, {})
         self.dataset_of[guid] = dataset.guid
         self.label[guid] = Label(version.created_at, version.name)

@@ -8,7 +8,7 @@ go on) and `at_end()` (nothing is written any more).
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tests.simulation.check_arrival import Arrival
@@ -119,6 +119,12 @@ class Watch:
         self.seen["receipt"] += 1
         for call in self._calls.get("on_synced", ()):
             call(node, begun, known_as)
+
+    def sync_done(self, node: "SimNode", receipts: Collection[Mapping[str, Any]]) -> None:
+        """`zr sync` says that it is done, and shows these."""
+        self.seen["sync done"] += 1
+        for call in self._calls.get("on_sync_done", ()):
+            call(node, receipts)
 
     def healed(self) -> None:
         """All faults ended some time ago."""

@@ -6,7 +6,7 @@ journalled it. Lanes that wait after a failure are woken; nothing here waits: wh
 """
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -101,7 +101,7 @@ class Syncs:
             mine = [s for s in lanes if s.lane.target.name == target]
             held = [h for s in mine if (h := holdings[s.lane.uuid]) is not None]
             if target not in known.receipts and len(held) == len(mine):
-                waiting += self._issue(known, mine[0], tuple(held))
+                waiting += self._issue(known, mine, tuple(held))
         whole = {state.lane.target.name for state in lanes} == known.receipts.keys()
         return {
             "done": whole,
@@ -168,10 +168,13 @@ class Syncs:
         _check_not_blocked(state, wanted)
         return None
 
-    def _issue(self, known: Sync, state: LaneState, held: tuple[Holding, ...]) -> list[str]:
-        """Let the target confirm; returns what still has to be waited for."""
-        source, target = self._source, state.lane.target
-        manifests = list((known.manifests or {}).values())
+    def _issue(
+        self, known: Sync, lanes: Sequence[LaneState], held: tuple[Holding, ...]
+    ) -> list[str]:
+        """Let the target of these lanes confirm; returns what still has to be waited for."""
+        source, target = self._source, lanes[0].lane.target
+        sent = {state.lane.dataset for state in lanes}  # of other groups it knows nothing
+        manifests = [m for m in (known.manifests or {}).values() if sent & m.members.keys()]
         courses = [source.courses.find(key) for key in known.begun]
         if any(course is None for course in courses) or not all(
             source.courses.confirms(key) for key in known.begun
