@@ -5,6 +5,7 @@ from tests.simulation.mutant_list_keep import KEEP_MUTANTS
 from tests.simulation.mutant_list_roles import ROLE_MUTANTS
 from tests.simulation.mutant_list_site import SITE_MUTANTS
 from tests.simulation.mutant_list_time import TIME_MUTANTS
+from tests.simulation.mutant_list_unnoticed import UNNOTICED_MUTANTS
 
 _REPLICATION_TEST = "tests.unit.test_replication"
 _REPLICATION = "zrepl_py.core.replication"
@@ -20,6 +21,7 @@ MUTANTS = (
     *KEEP_MUTANTS,
     *TIME_MUTANTS,
     *ROLE_MUTANTS,
+    *UNNOTICED_MUTANTS,
     Mutant(
         "plan-without-hold",
         _REPLICATION,

@@ -68,7 +68,7 @@ class Pair:
         self.source.write("tank/a", "f", f"{seq}".encode())
         self.source.foreign_snapshot(f"tank/a@{tick_name(seq)}")
 
-    def send(self, seq: int, base: int | None) -> Committed:
+    def send(self, seq: int, base: int | None, port: "type[_BytesFor] | None" = None) -> Committed:
         """One stream, received by the production engines."""
         to = self.source.version(f"tank/a@{tick_name(seq)}")
         start = self.source.version(f"tank/a@{tick_name(base)}") if base else None
@@ -80,7 +80,7 @@ class Pair:
             f"tank/a@{to.name}", f"tank/a@{start.name}" if start else None, raw=False, resume=None
         )
         replica = run(self.replicas.prepare(self.known, begin), self.ports)
-        received = _BytesFor(self.there, content)
+        received = (port or _BytesFor)(self.there, content)
         engine = self.replicas.receive(self.known, replica, begin, 0)
         return run(engine, {**self.ports, "ZfsPort": received})
 
