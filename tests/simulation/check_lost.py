@@ -1,8 +1,9 @@
 """Nothing that was acknowledged is lost, but by a verdict of retention or by a person."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from zrepl_py.engine.commands import Command
+from zrepl_py.events import Event
 from zrepl_py.model.wire import Committed
 
 if TYPE_CHECKING:
@@ -12,11 +13,14 @@ if TYPE_CHECKING:
 
 
 class NothingLost:
-    """An acknowledgement means: in the pool, and in the journal."""
+    """An acknowledgement means: in the pool, and in the target's journal; and before the source
+    says so, in its own: that is what it can show later."""
 
     def __init__(self, site: "Site") -> None:
         self.site = site
         self._journalled: set[tuple[str, int]] = set()
+        self._proven: set[tuple[str, ...]] = set()
+        """(source, dataset, target's uuid, snapshot)"""
         self._acknowledged: dict[tuple[str, int], str] = {}
 
     def after_append(self, node: "SimNode", command: Command, value: object) -> None:
@@ -24,6 +28,19 @@ class NothingLost:
         kind, fields = command.args
         if kind == "received":
             self._journalled.add((node.node.name, fields["guid"]))
+        elif kind == "committed":
+            sent = fields["dataset"], fields["target"], fields["name"]
+            self._proven.add((node.node.name, *sent))
+
+    def on_told(self, node: "SimNode", event: Event, fields: dict[str, Any]) -> None:
+        """The source says that something is committed."""
+        if event is not Event.LANE_COMMITTED:
+            return
+        target = next(n for n in self.site.nodes if n.node.name == fields["target"])
+        sent = fields["dataset"], target.node.uuid, fields["snapshot"]
+        if (node.node.name, *sent) not in self._proven:
+            sentence = f"{node.node.name} calls {sent} committed, and its journal does not."
+            self.site.watch.violation("lost", sentence)
 
     def on_acknowledged(self, link: "Link", command: Command, committed: Committed) -> None:
         """The target said so."""

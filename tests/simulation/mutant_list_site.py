@@ -41,6 +41,13 @@ SITE_MUTANTS = (
         "raw = member.dataset.encrypted",
         "raw = False",
     ),
+    Mutant(
+        "committed-without-proof",
+        "zrepl_py.engine.lane",
+        "perform_step",
+        "yield from ask(\n                JournalPort.append,",
+        "_ = (\n                JournalPort.append,",
+    ),
     # Receipts.
     Mutant(
         "receipt-of-what-has-come-so-far",
