@@ -9,6 +9,9 @@ import pytest
 
 from tests.simulation.loop import Loop, NodeClock
 from zrepl_py.core.caps import Awaited
+from zrepl_py.core.caution import Removal
+from zrepl_py.core.replication import LaneView
+from zrepl_py.core.retention import Verdict
 from zrepl_py.daemon.lanes import Target
 from zrepl_py.daemon.replicas import Replicas
 from zrepl_py.daemon.source import Source
@@ -19,8 +22,9 @@ from zrepl_py.engine.prune import Doom, prune
 from zrepl_py.engine.receive import Place
 from zrepl_py.errors import Bug, Corrupt, Passing, Refused, Standing
 from zrepl_py.events import Event
-from zrepl_py.model.history import Snapshot
+from zrepl_py.model.history import EMPTY, Snapshot
 from zrepl_py.model.names import Epoch
+from zrepl_py.model.observation import ReplicaView
 from zrepl_py.model.plan import SendFull, TargetAhead
 from zrepl_py.model.policy import Keep, Limits, Policy, Selection
 from zrepl_py.model.receipt import Receipt
@@ -231,3 +235,46 @@ def test_a_node_asks_for_its_own_receipts_only() -> None:
     receipt = Receipt(1, *uuids, "1-9f3a21cc", 0, 0, {}, ())
     with pytest.raises(Refused):
         run(pair.replicas.store_receipt(GAMMA.uuid, receipt), pair.ports)
+
+
+# What the source knows of its targets.
+
+
+def test_the_second_check_knows_what_is_pinned() -> None:
+    alpha = away(Keep(last=5), Limits(), hours=12)
+    alpha.prune()
+    base = alpha.zfs.observe_history("tank/a").snapshots[0]
+    wrong = Removal((Verdict(base, False, ("a bug",)),))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("zrepl_py.daemon.source.plan_removal", lambda *_, **__: wrong)
+        with pytest.raises(Bug):
+            run(alpha.source.prune(KEY), alpha.ports)
+
+
+def test_what_a_target_said_that_it_has_counts_before_its_cursor() -> None:
+    alpha = away(Keep(last=5), Limits(), hours=12)
+    alpha.prune()
+    history = alpha.zfs.observe_history("tank/a")
+    (state,) = [s for s in alpha.source.lanes.states.values() if s.lane.dataset == "tank/a"]
+    state.arrived = history.snapshots[3]
+    (awaited,) = alpha.source._awaited(alpha.source.groups[KEY], "tank/a", history)
+    assert awaited.base_createtxg == history.snapshots[3].createtxg
+
+
+def test_a_target_that_was_started_again_is_looked_at_again() -> None:
+    small = Small(("tank/a",))
+    small.tick()
+    (state,) = small.source.lanes.states.values()
+    state.view = LaneView(BETA.short, False, EMPTY, frozenset(), ReplicaView(False))
+    small.source.lanes.doubt_target("beta")
+    assert state.view is None
+
+
+def test_a_parent_that_is_refused_for_good_keeps_no_child_waiting() -> None:
+    small = Small(("tank/a", "tank/a/b"))
+    small.tick()
+    lanes = small.source.lanes
+    parent, child = sorted(lanes.states.values(), key=lambda state: state.lane.dataset)
+    assert not lanes._may_start(child)
+    parent.error = Refused("target-exists", "Something else has the replica's name.")
+    assert lanes._may_start(child)
