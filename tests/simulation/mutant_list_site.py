@@ -48,7 +48,7 @@ SITE_MUTANTS = (
         "yield from ask(\n                JournalPort.append,",
         "_ = (\n                JournalPort.append,",
     ),
-    # Receipts.
+    # Receipts, as zr sync shows them.
     Mutant(
         "receipt-of-what-has-come-so-far",
         _SYNCS,
@@ -209,7 +209,7 @@ SITE_MUTANTS = (
         # Takes a crash between a first stream and its mark, of a replica with another name.
         test=f"{_FOUND_TEST}::test_a_replica_beside_its_usual_place_is_found_again_without_a_mark",
     ),
-    # Receipts.
+    # Receipts, as they are given.
     Mutant(
         "receipt-without-a-look",
         "zrepl_py.engine.receipt",
