@@ -69,14 +69,15 @@ class ReceiptsTrue:
         held = {holding.lane for holding in receipt.holdings}
         ticks: list[Any] = [record["manifest"] for record in node.journal.records("tick")]
         known: list[Any] = [record["manifest"] for record in target.journal.records("manifest")]
+        states = node.source.lanes.states.values()
+        there = [s.lane for s in states if s.lane.target.name == receipt.target_name]
+        lanes = {lane.dataset: lane.uuid for lane in there}
         for group, seq in receipt.ticks.items():
             tick = next(t for t in reversed(ticks) if (t["group"], t["seq"]) == (group, seq))
             if receipt.at > tick["at"]:
                 self._say(f"a receipt speaks of {receipt.at}, its tick {seq} was at {tick['at']}")
             if not any((t["group"], t["seq"]) == (group, seq) for t in reversed(known)):
                 self._say(f"a receipt names tick {seq} of {group}, which {target.node.name} lacks")
-            lanes = {s.lane.dataset: s.lane.uuid for s in node.source.lanes.states.values()
-                     if s.lane.target.name == receipt.target_name}  # fmt: skip
             lacking = [d for d in tick["members"] if d in lanes and lanes[d] not in held]
             if lacking:
                 self._say(f"a receipt of tick {seq} of {group} lacks {lacking}")

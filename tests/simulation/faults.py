@@ -32,7 +32,7 @@ class Faults:
         """When a clock last jumped."""
         self._short_until: dict[str, float] = {}
         self._ills: dict[str, list[str]] = {}
-        """Pool and node → what is wrong with it now, of several faults."""
+        """Node → what is wrong with its pool now, of several faults."""
         self._ends: dict[int, End] = {}
         self._count = 0
         self._active = False
@@ -118,6 +118,7 @@ class Faults:
     def _crash(self, node: "SimNode", random: Random) -> None:
         # Mostly nothing runs, so a crash is put at a command: before, within or after it.
         node.crash_in = random.choice((1, 2, 3, 5, 8, 13, 21, 34, 55))
+        node.crash_as = node.crash_verb = ""
         if node in self.site.targets and random.random() < 0.3:
             node.crash_in, node.crash_as, node.crash_verb = 1, "within", "receive"
 
@@ -197,7 +198,7 @@ class Faults:
     def _ill(self, random: Random, health: str) -> None:
         node = random.choice(self.site.nodes)
         pool = node.pools.pools[node.pool]
-        ills = self._ills.setdefault(pool.name + node.node.name, [])
+        ills = self._ills.setdefault(node.node.name, [])
         ills.append(health)
         pool.health = max(ills)  # SUSPENDED is worse than DEGRADED
 

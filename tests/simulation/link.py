@@ -105,7 +105,7 @@ class Link:
                 self.target.receive_half(call.receive())
                 call.receive = None
             elif call.stream is not None and call.stream.cut is None:
-                call.stream.cut = self._cut_in(call.stream)
+                call.stream.lose_rest(self.random, perhaps_nothing=True)
             self._lose(call)
 
     def _lose(self, call: Call) -> None:
@@ -185,8 +185,8 @@ class Link:
     def _answer(self, call: Call, value: Any, error: Exception | None) -> None:
         if isinstance(value, Committed):
             self.site.watch.acknowledged(self, call.command, value)
-        rare = call.command.verb == "tell_manifest"  # of the others are few
-        if self.lose_answers > 0 and (not rare or self.random.random() < 0.2):
+        often = call.command.verb == "tell_manifest"  # else hardly another answer got lost
+        if self.lose_answers > 0 and (not often or self.random.random() < 0.2):
             self.lose_answers -= 1
             self._lose(call)
             return
@@ -266,13 +266,6 @@ class Link:
         if self.cut_streams > 0 and stream.content:
             self.cut_streams -= 1
             stream.lose_rest(self.random)
-
-    def _cut_in(self, stream: Stream) -> int:
-        """Anywhere, or so late that all but the end has arrived, or even that."""
-        size = len(stream.content)
-        if self.random.random() < 0.5:
-            return max(0, size - self.random.randrange(20))
-        return self.random.randrange(size + 1)
 
 
 def _begin_of(lane: Any, step: Any) -> Begin:

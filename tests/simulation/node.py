@@ -47,11 +47,14 @@ class Stream:
     content: bytes
     cut: int | None = None
 
-    def lose_rest(self, random: Random) -> None:
-        """It ends anywhere, or where all but the end has arrived."""
-        size = len(self.content)
-        late = random.random() < 0.5
-        place = max(0, size - random.randrange(1, 20)) if late else random.randrange(size or 1)
+    def lose_rest(self, random: Random, *, perhaps_nothing: bool = False) -> None:
+        """It ends anywhere, or where all but its end has arrived, or (`perhaps_nothing`) even
+        that."""
+        size, least = len(self.content), 0 if perhaps_nothing else 1
+        if random.random() < 0.5:
+            place = max(0, size - random.randrange(least, 20))
+        else:
+            place = random.randrange(max(size + 1 - least, 1))
         self.cut = place if self.cut is None else min(self.cut, place)
 
 
