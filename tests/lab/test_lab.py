@@ -206,8 +206,16 @@ def disk_state(node: Node, number: int) -> str:
     return next(line for line in status.splitlines() if f"disk{number} " in line).split()[1]
 
 
+def resilvers_ended(node: Node) -> int:
+    """Since it booted. `zpool status` shows the last scan only, and that can be a scrub which
+    nobody asked for: `clear` and `online` ask for a resilver each, and where the first one's
+    is over when the second is looked at, OpenZFS begins anew with a scrub (dsl_scan_sync)."""
+    return node.run(["zpool", "events", "-H", node.pool]).text.count("resilver_finish")
+
+
 def bring_back(node: Node, number: int) -> None:
     online = f"zpool clear {node.pool}; zpool online {node.pool} disk{number}; zpool sync"
+    resilvers_before = resilvers_ended(node)
     node.plug_disk(number)
     node.sh(online)
 
@@ -215,7 +223,7 @@ def bring_back(node: Node, number: int) -> None:
         status = node.run(["zpool", "status", node.pool]).text
         if [f"disk{number}", "ONLINE"] not in [line.split()[:2] for line in status.splitlines()]:
             node.sh(online)  # ZED learns late that the disk had failed, and has faulted it again
-        return "resilvered" in status and health(node) == "ONLINE"
+        return resilvers_ended(node) > resilvers_before and health(node) == "ONLINE"
 
     eventually(is_back)
     # Another resilver may have begun; until its end no scrub can.
