@@ -108,7 +108,7 @@ class Destroys:
             arrived = self.site.truth.arrived.get(
                 (target.node.name, self.site.truth.dataset_of[guid]), [0]
             )
-            known = self.site.loop.now - since > KNOWN_SECONDS
+            known = node.asked_at - since > KNOWN_SECONDS
             if base == short and known and arrived[-1] == guid:
                 self._say(node, f"{dataset}@{short}", f"is the base of {target.node.name}")
 
@@ -125,7 +125,7 @@ class Destroys:
             if not wanted:
                 break
             view = self._with_lost(source, here, lost[:known])
-            for unheard in {frozenset[str](), self._unheard(policy, source)}:
+            for unheard in {frozenset[str](), self._unheard(node, policy, source)}:
                 wanted &= judge_wish(node, source, policy, view, now, unheard)[0]
         if not steady or is_in_doubt(truth.labels(here), now):
             wanted -= truth.allowed  # what the doubt kept, and a person did not
@@ -134,10 +134,10 @@ class Destroys:
         if not lost and len(here) - len(doomed) < (keep.at_least or 0):
             self._say(node, dataset.name, f"has fewer than {keep} then")
 
-    def _unheard(self, policy: Policy, source: int) -> frozenset[str]:
+    def _unheard(self, node: "SimNode", policy: Policy, source: int) -> frozenset[str]:
         """Targets whose first snapshot has come, but no word of it to the source, or only a moment
-        ago: a slow link, or one that is cut, keeps it back."""
-        came, heard, now = self.site.truth.first_arrived, self.site.truth.heard, self.site.loop.now
+        before it asked for the destroy: a slow link, or one that is cut, keeps it back."""
+        came, heard, now = self.site.truth.first_arrived, self.site.truth.heard, node.asked_at
         late = set()
         for target in policy.targets:
             first, word = came.get((target, source)), heard.get((target, source), -1.0)

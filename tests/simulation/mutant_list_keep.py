@@ -105,6 +105,14 @@ KEEP_MUTANTS = (
         "if False}",
         f"{_LOOK_TEST}::test_what_is_gone_is_no_part_of_the_plan",
     ),
+    Mutant(
+        "last-look-is-the-last-word",
+        _LOOK,
+        "still_doomed",
+        "if v.snapshot.guid in again)",
+        ")",
+        f"{_LOOK_TEST}::test_what_begins_to_wait_while_the_pool_is_asked_stays",
+    ),
     Mutant("pins-not-counted", _RETENTION, "_add_pins", "if not pins:", "if True:", _PINS_TEST),
     Mutant(
         "silent-newest",

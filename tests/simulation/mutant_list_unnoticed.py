@@ -137,9 +137,9 @@ UNNOTICED_MUTANTS = (
     ),
     _unnoticed(
         "second-check-knows-no-pins",
-        _SOURCE,
-        "Source.prune",
-        "frozenset(look.pins)",
+        "zrepl_py.engine.last_look",
+        "still_doomed",
+        "frozenset(pins)",
         "frozenset()",
         "the_second_check_knows_what_is_pinned",
     ),

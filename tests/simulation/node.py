@@ -96,6 +96,7 @@ class SimNode:
         """While above 0 the daemon's process stands still (SIGSTOP, a starved machine)."""
         self.deferred: list[Callable[[], None]] = []
         """What it does when it goes on."""
+        self.asked_at = 0.0
         self.journal_full = 0
         """The journal's file system takes no more while this is above 0."""
         self.policies: tuple[Policy, ...] = ()

@@ -47,6 +47,7 @@ class SimRoleNode:
         self.zfs = ModelZfs(machine.pools)
         self.frozen = 0
         self.deferred: list[Callable[[], None]] = []
+        self.asked_at = 0.0
         self.crash_in: int | None = None
         self.crash_as = ""
         self.journal_full = 0

@@ -40,6 +40,8 @@ class Host(Protocol):
     """While it is above 0, nothing of it goes on..."""
     deferred: list[Callable[[], None]]
     """...and this is what goes on then."""
+    asked_at: float
+    """When the command that is performed was asked for, in the loop's seconds."""
 
     def perform(self, port: Any, command: Command) -> Any:
         """Do it now. Raises what the port raises, or Crashed."""
@@ -161,7 +163,16 @@ class Tasks:
 class _Run:
     """One engine under way. This is the simulator's innermost loop: no closures, few calls."""
 
-    __slots__ = ("_command", "_done", "_outcome", "_port", "_ports", "_tasks", "engine")
+    __slots__ = (
+        "_asked_at",
+        "_command",
+        "_done",
+        "_outcome",
+        "_port",
+        "_ports",
+        "_tasks",
+        "engine",
+    )
 
     def __init__(
         self,
@@ -174,6 +185,7 @@ class _Run:
         self._tasks, self._ports, self._done = tasks, ports, done
         self._port: Any = None
         self._command: Any = None
+        self._asked_at = 0.0
         self._outcome: tuple[Any, Exception | None] = (None, None)
 
     def arrived(self, value: Any, error: Exception | None) -> None:
@@ -204,7 +216,7 @@ class _Run:
         if command.port in ASYNC:
             port.call(command, self.arrived)
             return
-        self._port, self._command = port, command
+        self._port, self._command, self._asked_at = port, command, host.loop.now
         host.loop.after(host.latency(command), self._effect)
 
     def _effect(self) -> None:
@@ -216,6 +228,7 @@ class _Run:
         if host.frozen:
             host.deferred.append(self._effect)
             return
+        host.asked_at = self._asked_at
         try:
             value = host.perform(self._port, command)
         except CrashedError:

@@ -1,5 +1,6 @@
 """What stands on a snapshot is seen right before it would go, on both sides, and named."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from zrepl_py.model.history import History, Snapshot
 from zrepl_py.model.observation import Dependents
 from zrepl_py.model.policy import Keep, Limits
 from zrepl_py.model.proof import Reading, Subject, Way
+from zrepl_py.testing.model_zfs import ModelZfs
 
 from .cli_support import lane, status
 from .histories import parse_history
@@ -162,6 +164,23 @@ def test_what_a_proof_reads_stays_on_the_source() -> None:
     assert alpha.prune()[0] == "1"
     alpha.source.readers = dict
     assert alpha.prune()[0] != "1"
+
+
+def test_what_begins_to_wait_while_the_pool_is_asked_stays() -> None:
+    """A target that had nothing gets its first snapshot during the look."""
+    alpha = Alpha(Keep(last=5), hours=9, limits=Limits(max_remove_percent=100))
+    run(alpha.source.tick(("p", "tank")), alpha.ports)
+    third = alpha.zfs.observe_history("tank/a").snapshots[2]
+    (lane,) = [s for s in alpha.source.lanes.states.values() if s.lane.dataset == "tank/a"]
+
+    class Slow(ModelZfs):
+        def observe_dependents(self, snapshots: Sequence[str]) -> dict[str, Dependents]:
+            lane.arrived = third
+            return super().observe_dependents(snapshots)
+
+    run(alpha.source.prune(("p", "tank")), {**alpha.ports, "ZfsPort": Slow(alpha.pools)})
+    left = [v.name.split("_")[2] for v in alpha.pools.dataset("tank/a").snapshots]
+    assert left == ["4", "5", "6", "7", "8", "9"]
 
 
 def test_what_somebody_destroyed_is_told_and_survived() -> None:

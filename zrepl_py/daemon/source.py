@@ -23,8 +23,8 @@ from zrepl_py.daemon.rooms import Queue, Rooms
 from zrepl_py.daemon.ticks import Ticks, Validity
 from zrepl_py.engine.commands import Agenda, Engine, ask, run
 from zrepl_py.engine.group import Course, Group, Member, observe_group
-from zrepl_py.engine.last_look import LastLook, plan_freshly
-from zrepl_py.engine.prune import Doom, prune
+from zrepl_py.engine.last_look import LastLook, Planner, plan_freshly, still_doomed
+from zrepl_py.engine.prune import prune
 from zrepl_py.engine.tick import TickResult, take_tick
 from zrepl_py.errors import Bug, Passing, ZrError
 from zrepl_py.events import Event
@@ -304,15 +304,14 @@ class Source:
         group = self.groups.get(key)
         if group is None or self.courses.ticked(key) is None:
             return
-        dooms: dict[str, Doom] = {}
+        looks: dict[str, tuple[LastLook, Planner]] = {}
         left: list[str] = []
         try:
             gives_way = yield from self._weigh(key, group)
             for name, member in group.members.items():
-                look = yield from self._look(group, name, member, gives_way)
-                left += self._note(key, name, look)
-                if doomed := tuple(v.snapshot for v in look.removal.doomed):
-                    dooms[name] = Doom(doomed, look.history, frozenset(look.pins))
+                looks[name] = yield from self._look(group, name, member, gives_way)
+                left += self._note(key, name, looks[name][0])
+            dooms = {n: doom for n, seen in looks.items() if (doom := still_doomed(*seen))}
             self._leftovers.begin(s.guid for doom in dooms.values() for s in doom.snapshots)
             pruned = yield from prune(dooms)
         except Bug:
@@ -353,7 +352,7 @@ class Source:
 
     def _look(
         self, group: Group, name: str, member: Member, gives_way: GivesWay
-    ) -> Engine[LastLook]:
+    ) -> Engine[tuple[LastLook, Planner]]:
         keep = group.policy.keep.get(self.node.name, Keep())
         limits, now = group.policy.limits, self._clock.now()
 
@@ -377,12 +376,12 @@ class Source:
         asked = (history, group.policy, gives_way, valid, dict(self.readers()), lanes)
         before = self._at_rest.get(name)
         if before is not None and before[0] == asked:
-            return before[1]  # the clock is not asked: a doubt only ever keeps more
+            return before[1], plan  # the clock is not asked: a doubt only ever keeps more
         look = yield from plan_freshly(name, history, limits, plan, self._peers, self.readers)
         self._at_rest.pop(name, None)
         if not look.looked:
             self._at_rest[name] = (asked, look)
-        return look
+        return look, plan
 
     def _note(self, key: GroupKey, name: str, look: LastLook) -> list[str]:
         """What was found; returns what stays against the plan, where that is news."""

@@ -3,15 +3,17 @@
 A plan is made from what is remembered. Before any of it is performed, each snapshot that would go
 is looked at, and the plan is made again with what was found: holds, clones, readers, and what is
 gone already. A plan of nothing costs no look. Must never let a snapshot go that was not looked at.
+A look takes as long as the pool does, so what goes is judged once more when all looks are over.
 """
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from zrepl_py.core.caution import Removal
 from zrepl_py.core.pins import pin_dependents
 from zrepl_py.core.retention import Votes, own_of
 from zrepl_py.engine.commands import Engine, ask
+from zrepl_py.engine.prune import Doom
 from zrepl_py.model.history import History, Snapshot
 from zrepl_py.model.names import join_snapshot
 from zrepl_py.model.observation import Dependents
@@ -40,6 +42,8 @@ class LastLook:
     """What was remembered, and is not there any more."""
     looked: bool = True
     """False: nothing would go by what is remembered, so the pool was not asked."""
+    found: Votes = field(default_factory=dict)
+    """What stands on what was looked at."""
 
 
 def plan_freshly(
@@ -79,7 +83,21 @@ def plan_freshly(
         if not found and not gone:
             break  # nothing that the plan did not know
     spared = {s: found[guid] for guid, s in wanted.items() if guid in found}
-    return LastLook(removal, pins, history, spared, tuple(gone.values()), bool(wanted))
+    return LastLook(removal, pins, history, spared, tuple(gone.values()), bool(wanted), found)
+
+
+def still_doomed(look: LastLook, plan: Planner) -> Doom | None:
+    """What may go of what was looked at, by all that is known at this moment; None: nothing.
+
+    While the pool was asked, of this dataset and of others, streams have committed: what came
+    after a target's first snapshot waits for it from then on.
+    """
+    if not look.removal.doomed:
+        return None
+    removal, pins = plan(look.history, look.found)
+    again = {v.snapshot.guid for v in removal.doomed}
+    doomed = tuple(v.snapshot for v in look.removal.doomed if v.snapshot.guid in again)
+    return Doom(doomed, look.history, frozenset(pins)) if doomed else None
 
 
 def _without(history: History, gone: Mapping[int, Snapshot]) -> History:
