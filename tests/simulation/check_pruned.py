@@ -1,7 +1,9 @@
 """What retention drops is gone in the end, on both sides: whatever stays is explained.
 
-By a rule (wanted.py, which reckons otherwise than core/voters.py), the cap, a hold, or a clock in
-doubt. check_destroys has the other half: that nothing wanted goes.
+By a rule (wanted.py, which reckons otherwise than core/voters.py), the cap, a hold, a clock in
+doubt, or a target that runs for less than an hour and was not asked about that replica yet: here
+no source notices by the signs of life that another daemon answers (daemon/contacts.py), so an idle
+lane waits for its hourly look. check_destroys has the other half: that nothing wanted goes.
 """
 
 from collections.abc import Collection
@@ -23,6 +25,11 @@ class UnwantedGone:
 
     def __init__(self, site: "Site") -> None:
         self.site = site
+        self._booted_at: dict[SimNode, float] = {}
+
+    def on_booted(self, node: "SimNode") -> None:
+        """A daemon starts, which knows of no replica."""
+        self._booted_at[node] = self.site.loop.now
 
     def at_end(self) -> None:
         """Every lane's two ends."""
@@ -30,8 +37,15 @@ class UnwantedGone:
             policy = self.site.order_of(dataset.name).policy
             self._check(source, dataset, policy)
             replica = self.site.truth.replica_of(target, dataset.guid)
-            if replica is not None:
+            if replica is not None and self._was_asked(source, dataset, target):
                 self._check(target, replica, policy)
+
+    def _was_asked(self, source: "SimNode", dataset: ModelDataset, target: "SimNode") -> bool:
+        """About that lane, by its source, or should have been."""
+        return self.site.loop.now - self._booted_at[target] >= LOOK_SECONDS or any(
+            known.dataset == dataset.name and known.place.source == source.node
+            for known in target.replicas.lanes.values()
+        )
 
     def _check(self, node: "SimNode", dataset: ModelDataset, policy: Policy) -> None:
         answers, key = self.site.answers, (node.node.name, dataset.name)

@@ -155,8 +155,8 @@ UNNOTICED_MUTANTS = (
         "restarted-target-believed",
         _LANES,
         "Lanes.doubt_target",
+        'state.view, state.looked_at = None, float("-inf")',
         "state.view = None",
-        "pass",
         "a_target_that_was_started_again_is_looked_at_again",
     ),
     _unnoticed(

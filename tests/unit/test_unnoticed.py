@@ -264,10 +264,13 @@ def test_what_a_target_said_that_it_has_counts_before_its_cursor() -> None:
 def test_a_target_that_was_started_again_is_looked_at_again() -> None:
     small = Small(("tank/a",))
     small.tick()
-    (state,) = small.source.lanes.states.values()
-    state.view = LaneView(BETA.short, False, EMPTY, frozenset(), ReplicaView(False))
-    small.source.lanes.doubt_target("beta")
-    assert state.view is None
+    lanes = small.source.lanes
+    ((uuid, state),) = lanes.states.items()
+    believed = state.view = LaneView(BETA.short, False, EMPTY, frozenset(), ReplicaView(False))
+    lanes.doubt_target("beta")
+    assert lanes.states[uuid].view is None
+    state.view = believed  # by a run that was on its way
+    assert next(lanes.run_lane(uuid)).verb == "observe_history"
 
 
 def test_a_parent_that_is_refused_for_good_keeps_no_child_waiting() -> None:

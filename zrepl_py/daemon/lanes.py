@@ -175,7 +175,8 @@ class Lanes:
         for state in self.states.values():
             if state.lane.target.name == target:
                 state.remembered_pins |= state.pins
-                state.view = None
+                # The moment too: a run that is about to end will leave the view that it had.
+                state.view, state.looked_at = None, float("-inf")
         self.wake_all(lambda state: state.lane.target.name == target)
 
     def send_group(
