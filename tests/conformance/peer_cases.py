@@ -117,13 +117,14 @@ class _Mute:
 
 @contextmanager
 def over_tls(folder: Path) -> Iterator[OverTls]:
-    """A case; the source gives up after a second or two."""
+    """A case; the source gives up after a second or two, and the target never before it does."""
     limits = replace(QUICK, settle_seconds=0.5, stall_seconds=1.5)
     limits = replace(limits, call_seconds=1.0, connect_seconds=1.0)
     agenda = Agenda(MachineClock(), 1, lambda error: None)
-    site = Site(folder, limits=limits)
+    site = Site(folder, limits=replace(limits, stall_seconds=15.0, call_seconds=15.0))
     case = OverTls(site, agenda)
     with serving(site):
+        site.limits = limits
         case.begin()
         try:
             yield case
