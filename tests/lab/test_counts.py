@@ -25,6 +25,9 @@ KINDS = 13
 """Of changes, in changes.py."""
 USUAL = ('"tick-taken"', '"lane-committed"', '"received"')
 LISTS = {"observe_datasets", "observe_history", "observe_properties", "observe_holds"}
+EVERY, KEEP = "4s", 8
+"""A lane that is further behind than what is kept looks again at what retention took from its plan,
+and should. With a tick every 2 s a slow machine, busy with the thousand ticks, came that far."""
 QUIET_SECONDS = 4
 """After the last write: what was written arrives while both are still watched."""
 HELD = "/run/zr-watched"
@@ -63,7 +66,7 @@ def site(fresh: Fresh) -> Iterator[Site]:
     site.lab.alpha.run(["zfs", "create", "tank/p"])
     for dataset in DATASETS:
         site.lab.alpha.run(["zfs", "create", dataset])
-    site.protect(["tank/p/**"], every="2s", keep_alpha=8, keep_beta=8)
+    site.protect(["tank/p/**"], every=EVERY, keep_alpha=KEEP, keep_beta=KEEP)
     site.start()
     site.settle()
     site.lab.alpha.sh(f"for d in {' '.join(DATASETS)}; do echo warm >/$d/file; done")
@@ -185,7 +188,7 @@ def roles(seen: dict[str, Any]) -> list[str]:
 
 def test_an_idle_tick_forks_nothing_and_lists_nothing(site: Site) -> None:
     come_to_rest(site)
-    seen = watch(site, 6, [])
+    seen = watch(site, 10, [])
     assert roles(seen["alpha"]) == ["daemon", "proof", "warden", "zfs"]
     assert roles(seen["beta"]) == ["daemon", "proof", "receive", "warden", "zfs"]
     for node in ("alpha", "beta"):
@@ -214,7 +217,7 @@ def test_pruning_forks_nothing_and_lists_nothing_and_keeps_the_newest(
     pruned = {n: len(events(site.log(n), "pruned")) for n in ("alpha", "beta")}
     # A minute with no margin would miss one: a tick, the turns of the lanes, and how slow a machine
     # is come on top of it.
-    seen = watch(site, 80, [f"/{dataset}/file" for dataset in DATASETS])
+    seen = watch(site, 100, [f"/{dataset}/file" for dataset in DATASETS])
     for node in ("alpha", "beta"):
         assert_cheap(seen[node], site.log(node))
         assert len(events(site.log(node), "pruned")) > pruned[node]
@@ -223,8 +226,8 @@ def test_pruning_forks_nothing_and_lists_nothing_and_keeps_the_newest(
     taken = sum(event["taken"] > 3 for event in events(site.log("alpha"), "tick-taken"))
     # More than keep_last, for it is some time since; but not all. Where both pruned early in that
     # minute, the next time comes first.
-    site.wait(lambda: max(kept(site)) < taken - 8, "both have pruned since", 120)
-    assert min(kept(site)) >= 8
+    site.wait(lambda: max(kept(site)) < taken - KEEP, "both have pruned since", 120)
+    assert min(kept(site)) >= KEEP
 
 
 def kept(site: Site) -> list[int]:
