@@ -42,7 +42,7 @@ help:  ## these lines
 demo: lab-build  ## the story on two real nodes: record, replicate, delete, restore, crash, read on beta
 	@$(BIN)/python -m tests.lab.demo
 
-test: check long lab-build lab-test sim-report  ## everything: check, then the lab's tests on two real OpenZFS nodes
+test: check long sim-report lab-build lab-test  ## everything: check, then the lab's tests on two real OpenZFS nodes
 
 check: format lint types layers unit  ## format, lint, types, layers, unit, property, conformance on the model
 
@@ -92,8 +92,8 @@ bench-versions: lab-build  ## SNAPSHOTS=10000: how long `zr versions` takes on s
 bench-failover: lab-build  ## ROUNDS=3: how long nobody serves when beta takes over, planned or not; the way back
 	@$(BIN)/python -m tests.lab.bench_failover $(ROUNDS)
 
-sim: $(STAMP)  ## SEED=n: one simulated site, exactly as it was, with its trace; DAYS=2 for a new seed
-	@$(BIN)/python -m tests.simulation --seed $(SEED) --days $(DAYS) --trace
+sim: $(STAMP)  ## SEED=n: one simulated site, exactly as it was, with its trace; DAYS=2 for a new seed; ROLES=1
+	@$(BIN)/python -m tests.simulation $(if $(ROLES),--roles) --seed $(SEED) --days $(DAYS) --trace
 
 sim-fresh: $(STAMP)  ## SEEDS=100 new seeds of two days; what fails becomes a fixed seed
 	@$(BIN)/python -m tests.simulation --fresh $(SEEDS)

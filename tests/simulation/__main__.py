@@ -48,7 +48,9 @@ def main() -> int:
     """Exit 1 when a seed failed."""
     options = _parser().parse_args()
     known = set(ROLE_FAULTS if options.roles else FAULTS)
-    faults = frozenset(options.faults.split(",")) & known if options.faults else None
+    faults = frozenset(options.faults.split(",")) if options.faults else None
+    if faults and (odd := faults - known):
+        raise SystemExit(f"No such faults: {', '.join(sorted(odd))}. {', '.join(sorted(known))}.")
     if options.year:
         return 0 if run_year(options.seed or 0, options.days or YEAR_DAYS).ok else 1
     if options.speed:

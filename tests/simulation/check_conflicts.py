@@ -36,8 +36,6 @@ class Conflicts:
         """An event."""
         if event is Event.LANE_CONFLICT:
             self._say(f"{fields['dataset']}: {fields['kind']}: {fields['evidence']}")
-        elif event is Event.RECEIVE_REFUSED and "late-calls" in self.site.scenario.faults:
-            return  # a stream that comes when its snapshot is there already; its source gave it up
         elif event in FAILURES and not self._expected(fields["reason"]):
             self._say(f"{node.node.name}: {event.value}: {fields}")
 

@@ -21,6 +21,8 @@ class NothingLost:
         self._journalled: set[tuple[str, int]] = set()
         self._proven: set[tuple[str, ...]] = set()
         """(source, dataset, target's uuid, snapshot)"""
+        self._told: set[tuple[str, ...]] = set()
+        """The same, of what the source said."""
         self._acknowledged: dict[tuple[str, int], str] = {}
 
     def after_append(self, node: "SimNode", command: Command, value: object) -> None:
@@ -41,6 +43,22 @@ class NothingLost:
         if (node.node.name, *sent) not in self._proven:
             sentence = f"{node.node.name} calls {sent} committed, and its journal does not."
             self.site.watch.violation("lost", sentence)
+        self._told.add((node.node.name, *sent))
+
+    def on_booted(self, node: "SimNode") -> None:
+        """What power left on the disk: all that was said before rests on it."""
+        if node.journal.dropped:
+            return  # the oldest segments go in time
+        name, records = node.node.name, node.journal.records
+        received = {(name, r["guid"]) for r in records("received")}
+        for key in self._acknowledged:
+            if key[0] == name and key not in received:
+                self._say(key, "was acknowledged and is not in the journal any more")
+        committed = {(name, r["dataset"], r["target"], r["name"]) for r in records("committed")}
+        for sent in self._told:
+            if sent[0] == name and sent not in committed:
+                sentence = f"{name} said that {sent[1:]} is committed; its journal has lost that."
+                self.site.watch.violation("lost", sentence)
 
     def on_acknowledged(self, link: "Link", command: Command, committed: Committed) -> None:
         """The target said so."""
@@ -55,6 +73,8 @@ class NothingLost:
 
     def at_end(self) -> None:
         """Every acknowledged one is there, or someone had the right to destroy it."""
+        for node in self.site.nodes:
+            self.on_booted(node)
         for node in self.site.targets:
             present = self._present(node)
             for key in self._acknowledged:

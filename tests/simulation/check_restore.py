@@ -4,12 +4,13 @@ By the production's choice of a snapshot from what a person types, on the source
 
 The oracle is the list of all writes up to a moment, kept by the world. A person types a local time
 (also in the night in which the clocks are set back) and wants the state at the last tick at or
-before it. Where retention has dropped
-it, nothing is promised. Not checked where the source's clock was wrong: its labels then lie, and
-`Chosen.doubt` (unit tests) is what is promised.
+before it. Where retention has dropped it, nothing is promised. Nor where a label that lies is near:
+the source's clock was wrong then, and `Chosen.doubt` (unit tests) is what is promised.
 """
 
+import sys
 from bisect import bisect_right
+from itertools import accumulate
 from random import Random
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -28,8 +29,12 @@ if TYPE_CHECKING:
     from tests.simulation.site import Site
 
 LYING_CLOCKS = {"clock-source", "clock-target", "drift"}
+BELIEVED_SECONDS = 60.0
+"""A label that is further from the true time of its tick lies."""
 TRIES = 10
 """Per lane at the end."""
+Tick = tuple[int, float, int]
+"""(label, true time of its instant, guid that is valid at it)"""
 
 
 class RestoresTrue:
@@ -38,13 +43,11 @@ class RestoresTrue:
     def __init__(self, site: "Site") -> None:
         self.site = site
         self.random = Random(f"{site.seed}/restore")
-        self._ticks: dict[int, list[tuple[int, float, int]]] = {}
-        """Dataset's guid → (the tick's label, true time of its instant, guid valid at it)."""
+        self._ticks: dict[int, list[Tick]] = {}
+        """By the dataset's guid."""
 
     def after_snapshot_changed(self, node: "SimNode", command: Command, value: object) -> None:
         """The instant of a tick, and which snapshot is every member's state at it."""
-        if LYING_CLOCKS & self.site.scenario.faults:
-            return
         members, name = command.args
         tick = parse_tick(name)
         assert tick is not None
@@ -58,10 +61,8 @@ class RestoresTrue:
 
     def at_end(self) -> None:
         """Some times of every dataset, on both sides."""
-        if LYING_CLOCKS & self.site.scenario.faults:
-            return
         for source, dataset, target in self.site.lanes():
-            ticks = self._ticks.get(dataset.guid)
+            ticks, lies = self._judge_labels(self._ticks.get(dataset.guid, []))
             replica = self.site.truth.replica_of(target, dataset.guid)
             if not ticks:
                 continue
@@ -70,9 +71,27 @@ class RestoresTrue:
                 at = self._draw(ticks, first, last)
                 for place in (dataset, replica):
                     if place is not None:
-                        self._ask(place, dataset.guid, ticks, at, source.clock.now())
+                        self._ask(place, dataset.guid, ticks, lies, at, source.clock.now())
 
-    def _draw(self, ticks: list[tuple[int, float, int]], first: int, last: int) -> int:
+    def _judge_labels(self, ticks: list[Tick]) -> tuple[list[Tick], list[int]]:
+        """The ticks whose labels are believed and tell their order, and the labels of all others:
+        none, where no clock is ever wrong."""
+        if not LYING_CLOCKS & self.site.scenario.faults:
+            return ticks, []
+        began = self.site.scenario.starts_at
+        if not ticks:
+            return [], []
+        near = [t for t in ticks if abs(began + t[1] - t[0]) < BELIEVED_SECONDS]
+        least_after = list(accumulate((t[0] for t in near[::-1]), min))[::-1][1:]
+        ordered, highest = list[Tick](), 0
+        for tick, later in zip(near, [*least_after, sys.maxsize], strict=True):
+            if highest < tick[0] < later:
+                ordered.append(tick)
+            highest = max(highest, tick[0])
+        believed = set(ordered)
+        return ordered, [t[0] for t in ticks if t not in believed]
+
+    def _draw(self, ticks: list[Tick], first: int, last: int) -> int:
         """The very second of a tick; or a moment of the hours in which clocks change; or any."""
         dice = self.random.random()
         if dice < 0.3:
@@ -86,13 +105,20 @@ class RestoresTrue:
         self,
         place: ModelDataset,
         guid: int,
-        ticks: list[tuple[int, float, int]],
+        ticks: list[Tick],
+        lies: list[int],
         at: int,
         now: float,
     ) -> None:
         label, instant, valid = ticks[bisect_right([t[0] for t in ticks], at) - 1]
-        if all(version.guid != valid for version in place.snapshots):
+        kept = next((v for v in own_versions(place) if v.guid == valid), None)
+        if kept is None:
             return  # retention dropped it
+        taken = parse_tick(kept.name)
+        assert taken is not None
+        if taken.at in lies or any(taken.at <= lie <= at for lie in lies):
+            return
+        self.site.watch.seen["restore compared"] += 1
         zone = ZoneInfo(self.site.orders[0].policy.timezone)
         typed = render_instant(at, zone)[: 19 if self.random.random() < 0.7 else None]
         try:

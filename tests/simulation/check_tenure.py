@@ -51,9 +51,8 @@ class TenureExact:
         if replica.local.get("zr:orig:recordsize") != dataset.local.get("recordsize"):
             self._say(f"{replica.name} does not know the properties of {dataset.name}")
         there = own_versions(replica)
-        tag = render_hold(source.node.short)
-        held_there = [v.guid for v in there if tag in v.holds]
-        if held_there != [there[-1].guid]:
+        held_there = [(v.guid, tag) for v in there for tag in v.holds if parse_hold(tag)]
+        if held_there != [(there[-1].guid, render_hold(source.node.short))]:
             self._say(f"{replica.name} has holds {held_there}, newest {there[-1].guid}")
 
     def _say(self, sentence: str) -> None:

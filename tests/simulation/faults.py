@@ -83,9 +83,11 @@ class Faults:
             if not node.up:
                 node.boot()
 
-    def set_property(self) -> None:
-        """A person sets one when all is well."""
-        self._people.deeds["properties"](Random(f"{self.site.seed}/late property"))
+    def set_all(self, value: str) -> None:
+        """A person sets a property of every dataset when all is well."""
+        for source in self.site.sources:
+            for dataset in self.site.members_of(source):
+                dataset.local["recordsize"] = value
 
     def _next(self, kind: str, random: Random) -> None:
         def happen() -> None:

@@ -8,6 +8,11 @@ from tests.simulation.mutant_list_time import TIME_MUTANTS
 from tests.simulation.mutant_list_unnoticed import UNNOTICED_MUTANTS
 
 _REPLICATION_TEST = "tests.unit.test_replication"
+_PROPERTIES = "tests.property.test_replication_property"
+_PLAN_PROPERTY = (
+    f"{_PROPERTIES}::test_a_plan_sends_what_is_lacking_in_order_and_never_lets_go_too_early"
+)
+_CONFLICT_PROPERTY = f"{_PROPERTIES}::test_what_differs_is_a_conflict_and_nothing_else_is"
 _REPLICATION = "zrepl_py.core.replication"
 _FOUND_TEST = "tests.unit.test_found_by_simulation"
 _RECEIVE = "zrepl_py.engine.receive"
@@ -52,7 +57,7 @@ MUTANTS = (
         "if point.from_guid != (base.guid if base else 0):",
         "if False:",
         # Only somebody else's `zfs receive -s` can leave such a partial: no simulation does.
-        test=f"{_REPLICATION_TEST}::test_partial_that_no_longer_fits_is_aborted_first",
+        test=_PLAN_PROPERTY,
     ),
     Mutant(
         "resume-without-checking-snapshot",
@@ -60,7 +65,39 @@ MUTANTS = (
         "_judge_resume",
         'return AbortPartial(point.to_guid, "its snapshot is gone on the source")',
         "return Resume(base, view.source.snapshots[-1], point.object, point.offset)",
-        test=f"{_REPLICATION_TEST}::test_partial_that_no_longer_fits_is_aborted_first",
+        test=_PLAN_PROPERTY,
+    ),
+    Mutant(
+        "foreign-partial-resumed",
+        _REPLICATION,
+        "_judge_resume",
+        "if parse_tick(to.name) is None:",
+        "if False:",
+        test=_PLAN_PROPERTY,
+    ),
+    Mutant(
+        "conflict-silenced",
+        "zrepl_py.core.diff",
+        "diff",
+        "ahead = tuple(s for s in later if parse_tick(s.name))",
+        "ahead = ()",
+        test=_CONFLICT_PROPERTY,  # no story of lanes brings a conflict about
+    ),
+    Mutant(
+        "unrelated-sent-whole",
+        "zrepl_py.core.diff",
+        "diff",
+        "return Unrelated(source.newest, replica.newest)",
+        "return Agreement(None, source.snapshots)",
+        test=_CONFLICT_PROPERTY,
+    ),
+    Mutant(
+        "covered-sent",
+        "zrepl_py.core.diff",
+        "diff",
+        "if raw and later and pending:",
+        "if False:",
+        test=_CONFLICT_PROPERTY,
     ),
     Mutant(
         "resume-ignored",

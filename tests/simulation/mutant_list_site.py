@@ -176,6 +176,20 @@ SITE_MUTANTS = (
         "if False:",
     ),
     Mutant(
+        "received-without-fsync",
+        "zrepl_py.testing.model_journal",
+        "ModelJournal.append",
+        "if self._syncs:",
+        'if kind != "received":',
+    ),
+    Mutant(
+        "committed-without-fsync",
+        "zrepl_py.testing.model_journal",
+        "ModelJournal.append",
+        "if self._syncs:",
+        'if kind != "committed":',
+    ),
+    Mutant(
         "unmarked-replica-stays-unmarked",
         _RECEIVE,
         "hold_base",

@@ -92,7 +92,7 @@ def run_night(
         f"{simulated / max(cpu, 0.001):.2f} simulated days per second of CPU"
     )
     for one in failed:
-        say(f"Failed: python -m tests.simulation --seed {one.seed} --days {one.days:g} --trace")
+        say(f"Failed: make sim SEED={one.seed} DAYS={one.days:g}")
     if failed:
         path = record.with_suffix(".failed")
         path.write_text("".join(f"{one.seed} {one.days:g}\n" for one in failed))

@@ -69,7 +69,7 @@ class RoleScenario:
     @property
     def again(self) -> str:
         """What repeats it."""
-        return f"python -m tests.simulation --roles --seed {self.seed} --trace"
+        return f"make sim ROLES=1 SEED={self.seed}"
 
     def down_seconds(self, random: Random) -> float:
         """How long a machine stays off."""

@@ -24,6 +24,7 @@ TIMEZONE = "Europe/Berlin"
 CLOCKS_CHANGE_AFTER_SECONDS = 5 * 3600
 """In the second and the third of them."""
 
+PLACES = {"beta": "target", "gamma": "second place"}
 CALENDARS = (("daily", 7), ("weekly", 4), ("monthly", 3), ("yearly", 2))
 
 FAULTS = (
@@ -164,7 +165,7 @@ def _draw_orders(draw: "_Draw", cadence: int, targets: tuple[str, ...]) -> tuple
     trees = (("",), ("", "/a"), ("", "/a", "/b"), ("", "/a", "/a/deep", "/b"))
     tree = draw.one("datasets", trees)
     keep = {"alpha": draw.keep("source", cadence)}
-    keep |= dict.fromkeys(targets, draw.keep("target", cadence))
+    keep |= {name: draw.keep(PLACES[name], cadence) for name in targets}
     share = draw.one("max_remove_share", (100, 100, 50, 20, 10))
     limits = Limits(
         MOST_SNAPSHOTS,

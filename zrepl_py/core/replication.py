@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from zrepl_py.core.diff import Agreement, diff, newest_own
 from zrepl_py.model.history import Bookmark, History, Snapshot
-from zrepl_py.model.names import parse_cursor, render_cursor
+from zrepl_py.model.names import parse_cursor, parse_tick, render_cursor
 from zrepl_py.model.observation import ReplicaView, ResumePoint
 from zrepl_py.model.plan import (
     AbortPartial,
@@ -170,6 +170,8 @@ def _judge_resume(view: LaneView, point: ResumePoint, base: Base | None) -> Resu
     to = view.source.snapshot(point.to_guid)
     if to is None:
         return AbortPartial(point.to_guid, "its snapshot is gone on the source")
+    if parse_tick(to.name) is None:
+        return AbortPartial(point.to_guid, "its snapshot is not one of zr's")
     if point.raw != view.raw:
         return AbortPartial(point.to_guid, "it was begun with another kind of stream")
     if point.from_guid != (base.guid if base else 0):

@@ -249,14 +249,15 @@ class Source:
         before = self.groups.get(key)
         self.groups[key] = observed
         self._scanned[key] = self._clock.monotonic()
-        for dataset in (before.members.keys() if before else set()) - observed.members.keys():
+        had = before.members.keys() if before else set[str]()
+        for dataset in sorted(had - observed.members.keys()):
             self._tell(Event.DATASET_GONE, dataset=dataset, group=key[0])
             self._doubts.forget(dataset)
         for dataset, member in before.members.items() if before else ():
             seen = observed.members.get(dataset)
             if seen is not None and seen.dataset.guid == member.dataset.guid:
                 self._leftovers.compare(dataset, member.history, seen.history)
-        for dataset in observed.refused.keys() - (before.refused.keys() if before else set()):
+        for dataset in sorted(observed.refused.keys() - (before.refused.keys() if before else ())):
             message = observed.refused[dataset]
             self._tell(Event.DATASET_REFUSED, dataset=dataset, group=key[0], message=message)
         names = course.targets
