@@ -92,8 +92,8 @@ bench-versions: lab-build  ## SNAPSHOTS=10000: how long `zr versions` takes on s
 bench-failover: lab-build  ## ROUNDS=3: how long nobody serves when beta takes over, planned or not; the way back
 	@$(BIN)/python -m tests.lab.bench_failover $(ROUNDS)
 
-sim: $(STAMP)  ## SEED=n: one simulated site, exactly as it was, with its trace; DAYS=2 for a new seed; ROLES=1
-	@$(BIN)/python -m tests.simulation $(if $(ROLES),--roles) --seed $(SEED) --days $(DAYS) --trace
+sim: $(STAMP)  ## SEED=n: one simulated site, exactly as it was, with its trace; DAYS=2 for a new seed; ROLES=1, FAULTS=…
+	@$(BIN)/python -m tests.simulation $(if $(ROLES),--roles) $(if $(FAULTS),--faults $(FAULTS)) --seed $(SEED) --days $(DAYS) --trace
 
 sim-fresh: $(STAMP)  ## SEEDS=100 new seeds of two days; what fails becomes a fixed seed
 	@$(BIN)/python -m tests.simulation --fresh $(SEEDS)

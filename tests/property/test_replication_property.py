@@ -34,31 +34,34 @@ from zrepl_py.model.plan import (
     Unrelated,
 )
 
+OTHER = "0123abcd"
 BOTH = 6
 """Versions that both sides may have."""
 SEEDS = st.integers(0, 2**40)
 
 
-def version(guid: int, own: bool, txg: int) -> Snapshot:
-    return Snapshot(guid, txg, own_name(guid) if own else f"foreign{guid}", 60 * guid)
+def version(guid: int, own: bool, txg: int, at: int) -> Snapshot:
+    return Snapshot(guid, txg, own_name(guid) if own else f"foreign{guid}", at)
 
 
 def draw_view(seed: int) -> LaneView:
     """Dice of its own: Hypothesis' favour what is small, and then hardly anything fits together.
-    guids rise with the source's createtxg; those above 100 are the replica's alone."""
+    Neither guids nor times of creation say anything of the order; guids above 100 are the replica's
+    alone."""
     dice = Random(seed)
     here, marks, there = list[Snapshot](), list[Bookmark](), list[Snapshot]()
-    for guid in range(1, dice.randint(0, BOTH + 3) + 1):
-        ours, place = dice.random() < 0.6, dice.choice(("snapshot", "bookmark", "both", "gone"))
-        if place in ("snapshot", "both"):
-            here.append(version(guid, ours, 10 * guid))
-        if place in ("bookmark", "both"):
-            marks.append(Bookmark(guid, 10 * guid, render_cursor(TARGET, guid), 60 * guid))
-        if guid <= BOTH and dice.random() < 0.4:
-            there.append(version(guid, ours, 5000 + 10 * guid))
+    for place, guid in enumerate(dice.sample(range(1, 100), dice.randint(0, BOTH + 3)), 1):
+        ours, kept, at = dice.random() < 0.6, dice.randint(0, 3), dice.randint(0, 9999)
+        if kept & 1:
+            here.append(version(guid, ours, 10 * place, at))
+        if kept & 2:
+            names = render_cursor(TARGET, guid), render_cursor(OTHER, guid), f"somebodys{guid}"
+            marks.append(Bookmark(guid, 10 * place, dice.choice(names), at))
+        if place <= BOTH and dice.random() < 0.4:
+            there.append(version(guid, ours, 5000 + 10 * place, at))
     for guid in range(101, 101 + dice.choice((0, 0, 0, 1, 2))):
         txg = 5000 + 10 * dice.randint(0, BOTH + 1) + guid - 100
-        there.append(version(guid, dice.random() < 0.4, txg))
+        there.append(version(guid, dice.random() < 0.4, txg, dice.randint(0, 9999)))
     there.sort(key=lambda s: s.createtxg)
     held, held_there = (
         frozenset(s.guid for s in some if dice.random() < 0.5) for some in (here, there)
@@ -73,12 +76,13 @@ def draw_view(seed: int) -> LaneView:
 
 def draw_point(dice: Random, view: LaneView) -> ResumePoint:
     """Of anybody's making, and more often than not from the right version; a stream leads on."""
-    common = last_common(view)
-    start = dice.choice((common.guid if common else 0, dice.randint(0, BOTH)))
-    known = [s.guid for s in view.source.snapshots if s.guid > start]
-    end = dice.choice((*known, start + 1, BOTH + 4))
+    base, source = last_common(view), view.source
+    if dice.random() < 0.3:
+        base = dice.choice((None, *source.snapshots))
+    start = place_of(view, base)
+    end = dice.choice((*[s.guid for s in source.snapshots if s.createtxg > start], 999))
     raw = view.raw ^ (dice.random() < 0.2)
-    return ResumePoint(end, start, 5, 131_072, 200_000, raw)
+    return ResumePoint(end, base.guid if base else 0, 5, 131_072, 200_000, raw)
 
 
 @dataclass
@@ -89,6 +93,7 @@ class Book:
     at: int | None
     """guid of the version that the target was last given, and the source knows."""
     held: set[int]
+    held_there: set[int]
     cursors: set[int]
     partial: ResumePoint | None
     sent: list[Snapshot]
@@ -106,7 +111,8 @@ class Book:
                 assert base.guid == self.at, "the cursor says what was not committed"
                 self.cursors = {base.guid}
             case HoldBase(base):
-                assert base in self.view.replica.history.snapshots
+                assert base.guid == self.at
+                self.held_there = settled(self.view, base)
             case AbortPartial():
                 assert self.partial is not None
                 self.partial = None
@@ -133,6 +139,7 @@ class Book:
         assert parse_tick(to.name), "not ours to send"
         assert base is None or base.createtxg < to.createtxg
         self.at = to.guid
+        self.held_there = {to.guid}  # the receiver's own doing, with each commit
         self.sent.append(to)
 
 
@@ -143,9 +150,30 @@ def last_common(view: LaneView) -> Snapshot | None:
     return common[-1] if common else None
 
 
+def place_of(view: LaneView, common: Snapshot | None) -> int:
+    """The source's createtxg of a version that it knows; 0 of none."""
+    versions: tuple[Base, ...] = (*view.source.snapshots, *view.source.bookmarks)
+    return next((v.createtxg for v in versions if common and v.guid == common.guid), 0)
+
+
 def to_send(view: LaneView, common: Snapshot | None) -> list[Snapshot]:
-    after = common.guid if common else 0
-    return [s for s in view.source.snapshots if s.guid > after and parse_tick(s.name)]
+    after = place_of(view, common)
+    return [s for s in view.source.snapshots if s.createtxg > after and parse_tick(s.name)]
+
+
+def settled(view: LaneView, base: Snapshot) -> set[int]:
+    """What a target holds that has nothing to receive: the base, and its newest of zr's."""
+    own = [s.guid for s in view.replica.history.snapshots if parse_tick(s.name)]
+    return {base.guid, *own[-1:]}
+
+
+def fits(view: LaneView, start: int | None) -> bool:
+    """Is the partial receive what would be sent?"""
+    point = view.replica.resume
+    ours = {s.guid for s in view.source.snapshots if parse_tick(s.name)}
+    return point is not None and (point.to_guid, point.from_guid, point.raw) in {
+        (guid, start or 0, view.raw) for guid in ours
+    }
 
 
 def leaving_out(odd: bool) -> Skip:
@@ -169,8 +197,9 @@ def test_a_plan_sends_what_is_lacking_in_order_and_never_lets_go_too_early(
         return  # below
     common = last_common(view)
     start = common.guid if common else None
-    cursors = {b.guid for b in view.source.bookmarks}
-    book = Book(view, start, set(view.held), cursors, view.replica.resume, [])
+    cursors = {b.guid for b in view.source.bookmarks if b.name == render_cursor(TARGET, b.guid)}
+    replica = view.replica
+    book = Book(view, start, set(view.held), set(replica.held), cursors, replica.resume, [])
     for step in plan.steps:
         book.perform(step)
     lacking = to_send(view, common)
@@ -180,7 +209,13 @@ def test_a_plan_sends_what_is_lacking_in_order_and_never_lets_go_too_early(
     assert [s for s in lacking[first:] if s.guid not in left_out or s in book.sent] == book.sent
     if not any(isinstance(s, Resume) for s in plan.steps):
         assert {s.guid for s in lacking} - {s.guid for s in book.sent} == left_out
-    assert book.cursors <= {book.at}
+    assert book.partial is None
+    assert book.cursors == {book.at}
+    assert book.held_there == ({book.at} if book.sent else settled(view, common or lacking[-1]))
+    here = {s.guid for s in view.source.snapshots}
+    waiting = {s.guid for s in lacking} - {s.guid for s in book.sent}
+    assert {book.at} & here <= book.held <= {book.at} | waiting
+    assert any(isinstance(s, Resume) for s in plan.steps) == fits(view, start)
 
 
 @settings(max_examples=400)

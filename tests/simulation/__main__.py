@@ -80,7 +80,7 @@ def main() -> int:
             print("\n".join(report.trace))
         if not report.ok:
             failed.append(seed)
-            print(render_failure(report))
+            print(render_failure(report) + (f" FAULTS={options.faults}" if faults else ""))
     spent = time.process_time() - began
     print(
         f"{len(seeds)} seeds, {len(failed)} failed, {simulated / 86_400:.1f} days in {spent:.1f} s"

@@ -47,8 +47,11 @@ class NothingLost:
 
     def on_booted(self, node: "SimNode") -> None:
         """What power left on the disk: all that was said before rests on it."""
+        self._read_again(node)
+
+    def _read_again(self, node: "SimNode") -> None:
         if node.journal.dropped:
-            return  # the oldest segments go in time
+            return  # in the year the oldest segments go
         name, records = node.node.name, node.journal.records
         received = {(name, r["guid"]) for r in records("received")}
         for key in self._acknowledged:
@@ -74,7 +77,7 @@ class NothingLost:
     def at_end(self) -> None:
         """Every acknowledged one is there, or someone had the right to destroy it."""
         for node in self.site.nodes:
-            self.on_booted(node)
+            self._read_again(node)
         for node in self.site.targets:
             present = self._present(node)
             for key in self._acknowledged:

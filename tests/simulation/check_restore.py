@@ -116,7 +116,8 @@ class RestoresTrue:
             return  # retention dropped it
         taken = parse_tick(kept.name)
         assert taken is not None
-        if taken.at in lies or any(taken.at <= lie <= at for lie in lies):
+        there = {tick.at for v in own_versions(place) if (tick := parse_tick(v.name))}
+        if taken.at in lies or any(taken.at <= lie <= at for lie in there.intersection(lies)):
             return
         self.site.watch.seen["restore compared"] += 1
         zone = ZoneInfo(self.site.orders[0].policy.timezone)

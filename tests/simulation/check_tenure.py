@@ -31,7 +31,7 @@ class TenureExact:
             return
         wanted = self.site.order_of(dataset.name).policy.targets
         shorts = [t.node.short for t in self.site.targets if t.node.name in wanted]
-        held = {(v.guid, tag) for v in own for tag in v.holds if parse_hold(tag)}
+        held = _holds_of(dataset)
         if held != {(own[-1].guid, render_hold(short)) for short in shorts}:
             self._say(f"{dataset.name} has holds {sorted(held)}, newest {own[-1].guid}")
         marks = sorted(
@@ -51,9 +51,14 @@ class TenureExact:
         if replica.local.get("zr:orig:recordsize") != dataset.local.get("recordsize"):
             self._say(f"{replica.name} does not know the properties of {dataset.name}")
         there = own_versions(replica)
-        held_there = [(v.guid, tag) for v in there for tag in v.holds if parse_hold(tag)]
-        if held_there != [(there[-1].guid, render_hold(source.node.short))]:
-            self._say(f"{replica.name} has holds {held_there}, newest {there[-1].guid}")
+        held_there = _holds_of(replica)
+        if held_there != {(there[-1].guid, render_hold(source.node.short))}:
+            self._say(f"{replica.name} has holds {sorted(held_there)}, newest {there[-1].guid}")
 
     def _say(self, sentence: str) -> None:
         self.site.watch.violation("tenure", sentence + ".")
+
+
+def _holds_of(dataset: ModelDataset) -> set[tuple[int, str]]:
+    """(guid, tag) of all of zr's, on foreign snapshots too."""
+    return {(v.guid, tag) for v in dataset.snapshots for tag in v.holds if parse_hold(tag)}

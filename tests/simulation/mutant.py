@@ -13,6 +13,6 @@ class Mutant:
     old: str
     new: str
     test: str = ""
-    """`module::function` of the unit test that must notice; empty: the simulator must."""
+    """`module::function` of the test that must notice; empty: the simulator must."""
     roles: bool = False
     """The simulator's stories with roles must."""

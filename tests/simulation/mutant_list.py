@@ -9,6 +9,8 @@ from tests.simulation.mutant_list_unnoticed import UNNOTICED_MUTANTS
 
 _REPLICATION_TEST = "tests.unit.test_replication"
 _PROPERTIES = "tests.property.test_replication_property"
+# Only somebody else's `zfs receive -s` leaves a partial that does not fit: no simulation does. Nor
+# does a story of lanes bring a conflict about.
 _PLAN_PROPERTY = (
     f"{_PROPERTIES}::test_a_plan_sends_what_is_lacking_in_order_and_never_lets_go_too_early"
 )
@@ -56,7 +58,6 @@ MUTANTS = (
         "_judge_resume",
         "if point.from_guid != (base.guid if base else 0):",
         "if False:",
-        # Only somebody else's `zfs receive -s` can leave such a partial: no simulation does.
         test=_PLAN_PROPERTY,
     ),
     Mutant(
@@ -65,6 +66,23 @@ MUTANTS = (
         "_judge_resume",
         'return AbortPartial(point.to_guid, "its snapshot is gone on the source")',
         "return Resume(base, view.source.snapshots[-1], point.object, point.offset)",
+        test=_PLAN_PROPERTY,
+    ),
+    Mutant(
+        "cursor-of-another-target",
+        _REPLICATION,
+        "_is_cursor_of",
+        "parsed[0] == target",
+        "True",
+        test=_PLAN_PROPERTY,
+    ),
+    Mutant(
+        "pending-by-creation",
+        "zrepl_py.core.diff",
+        "diff",
+        "pending = tuple(s for s in source.since(base.createtxg) if parse_tick(s.name))",
+        "pending = tuple(sorted((s for s in source.since(base.createtxg) if parse_tick(s.name)), "
+        "key=lambda s: s.created_at))",
         test=_PLAN_PROPERTY,
     ),
     Mutant(
@@ -81,7 +99,7 @@ MUTANTS = (
         "diff",
         "ahead = tuple(s for s in later if parse_tick(s.name))",
         "ahead = ()",
-        test=_CONFLICT_PROPERTY,  # no story of lanes brings a conflict about
+        test=_CONFLICT_PROPERTY,
     ),
     Mutant(
         "unrelated-sent-whole",

@@ -1,4 +1,4 @@
-"""Deliberate bugs in production code that the simulator (or a named unit test) must kill.
+"""Deliberate bugs in production code that the simulator (or a named test) must kill.
 
 A mutant is a replacement of text within one function; its compiled body is put in the place of the
 function's own, so that every importer sees it. `python -m tests.simulation.mutants` prints who

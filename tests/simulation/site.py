@@ -143,8 +143,8 @@ class Site:
         healed = window + SETTLE_SECONDS + WRITING_ON * self.scenario.slowest_seconds
         if "replica-destroyed" in self.scenario.faults:
             healed += LOOK_SECONDS  # until then an idle lane may not know that its replica is gone
-        if "properties" in self.scenario.faults:  # once more, where nothing else goes wrong, and
-            # no lane looks meanwhile because an hour is over; twice, so that it was told before
+        if "properties" in self.scenario.faults:  # once more, where nothing else goes wrong; twice,
+            # so that it was told before. Where cadences are long, the hourly look tells it as well.
             for before, value in ((SETTLE_SECONDS, "16K"), (SETTLE_SECONDS / 2, "1M")):
                 self.loop.after(healed - before - window, partial(self.faults.set_all, value))
         self._until(healed)
@@ -187,7 +187,8 @@ def render_line(now: float, node: str, mark: str, what: Any, value: Any) -> str:
 
 
 def _in_order(value: Any) -> Any:
-    """Sets of words come in another order in every process."""
+    """Sets of words come in another order in every process. Only what ports answer is looked into;
+    what they are asked has no sets."""
     if isinstance(value, Mapping):
         return {key: _in_order(inner) for key, inner in value.items()}
     return sorted(value) if isinstance(value, frozenset) else value

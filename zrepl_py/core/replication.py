@@ -5,8 +5,8 @@ Invariants, each with a property test:
   committed, never at what we meant to send.
 - Before a stream begins, its snapshot is held; before an old base is let go, the target has
   committed a newer one, and the cursor bookmark stands there.
-- A partial receive is resumed only if its snapshot, its base and its rawness are still what we
-  would send; otherwise it is aborted (it is our own) and sent anew.
+- A partial receive is resumed only if its snapshot, one of zr's, its base and its rawness are what
+  we would send; otherwise it is aborted, whoever began it in our replica, and sent anew.
 """
 
 from collections.abc import Callable

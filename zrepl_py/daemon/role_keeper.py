@@ -195,6 +195,6 @@ class Keeper:
     def _tell_rescues(self, turn: Turn) -> None:
         labels = turn.look.trees.labels
         known, self._labels = self._labels, labels
-        for label in set(labels) - set(known) if known is not None else ():
+        for label in sorted(set(labels) - set(known)) if known is not None else ():
             self._tell(Event.RESCUE_KEPT, group=self.role.name, label=label)
             self.role.rescues_at = None

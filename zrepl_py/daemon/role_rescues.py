@@ -195,7 +195,7 @@ def _release_own(found: Iterable[TreeDataset]) -> Engine[None]:
         foreign = [tag for tag in stands.tags if tag != RESCUE_HOLD and parse_hold(tag) is None]
         if foreign or stands.clones:
             raise rescue_busy(snapshot, f"kept by {', '.join(sorted((*foreign, *stands.clones)))}")
-        for tag in stands.tags - {RESCUE_HOLD}:
+        for tag in sorted(stands.tags - {RESCUE_HOLD}):
             left.setdefault(tag, []).append(snapshot)
     for tag, held in left.items():
         yield from ask(ZfsPort.release, held, tag)

@@ -38,7 +38,7 @@ class Resume:
 
 @dataclass(frozen=True, slots=True)
 class AbortPartial:
-    """After it: the target has no partial receive for this lane (only ever our own)."""
+    """After it: the target has no partial receive in this lane's replica, which is ours."""
 
     to_guid: int
     why: str
