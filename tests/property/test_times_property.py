@@ -1,7 +1,9 @@
 """Times across zones and their changes of the clock."""
 
+from bisect import bisect_right
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from itertools import accumulate
 from zoneinfo import ZoneInfo
 
 from hypothesis import given
@@ -163,5 +165,20 @@ def test_the_choice_is_never_after_and_nothing_nearer_exists(
     assert tick in ticks
     doubt = parse_tick(chosen.doubt)
     if tick is not None and doubt is not None:
-        assert doubt.at <= at
         assert (doubt.epoch.n, doubt.seq) >= (tick.epoch.n, tick.seq)
+
+
+@given(st.data(), st.lists(st.integers(1, 500), min_size=3, max_size=20))
+def test_where_the_clock_was_ahead_for_a_while_the_state_is_given_or_a_doubt_told(
+    data: st.DataObject, gaps: list[int]
+) -> None:
+    taken = list(accumulate(gaps))
+    end = data.draw(st.integers(2, len(taken) - 1), label="first tick with the right clock again")
+    begin = data.draw(st.integers(1, end - 1), label="first tick with the clock ahead")
+    ahead = data.draw(st.integers(taken[end] - taken[begin] + 1, 10_000), label="seconds ahead")
+    labels = [at + ahead if begin <= i < end else at for i, at in enumerate(taken)]
+    epoch = Epoch(1, "9f3a21cc")
+    names = [render_tick(TickName(epoch, i, at)) for i, at in enumerate(labels)]
+    at = data.draw(st.integers(taken[0], taken[-1] + 100), label="asked for")
+    chosen = choose_snapshot(names, Instant(at), ZoneInfo("UTC"))
+    assert chosen.name == names[bisect_right(taken, at) - 1] or chosen.doubt

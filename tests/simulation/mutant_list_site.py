@@ -28,6 +28,15 @@ SITE_MUTANTS = (
         "best = min(before, key=lambda s: (s.tick.at, s.order))",
     ),
     Mutant(
+        "restore-believes-a-clock-that-was-ahead",
+        _VERSIONS,
+        "_doubt",
+        "if s.order < last_low and",
+        "if s.order > last_low and",
+        "tests.property.test_times_property"
+        "::test_where_the_clock_was_ahead_for_a_while_the_state_is_given_or_a_doubt_told",
+    ),
+    Mutant(
         "restore-in-the-repeated-hour-guesses",
         "zrepl_py.core.times",
         "_readings",

@@ -48,6 +48,14 @@ def test_an_hour_with_a_wrong_clock_does_not_hide_the_time_asked_for() -> None:
     assert choose_snapshot(names, Instant(300), UTC).doubt == ""
 
 
+def test_what_was_taken_while_the_clock_was_ahead_may_be_the_state_of_then() -> None:
+    names = [name(1, 100), name(2, 86_520), name(3, 86_580), name(4, 280), name(5, 340)]
+    assert choose_snapshot(names, Instant(99 + 120), UTC) == Chosen(names[0], 100, doubt=names[2])
+    assert choose_snapshot(names, Instant(280), UTC) == Chosen(names[3], 280)
+    twice_in_a_second = [name(1, 100), name(2, 160), name(3, 160)]
+    assert choose_snapshot(twice_in_a_second, Instant(130), UTC).doubt == ""
+
+
 def test_of_equal_times_the_last_taken_counts() -> None:
     names = [name(1, 100), name(5, 100)]
     assert choose_snapshot(names, Instant(100), UTC) == Chosen(names[1], 100)

@@ -113,8 +113,8 @@ def _notes(answer: Answer) -> Iterator[str]:
         yield f"{len(answer.left_out) - _SHOWN} more were left out; --json names all of them."
     if answer.chosen.doubt:
         yield (
-            f"the clock stepped back around then; {answer.chosen.doubt} was taken later, though "
-            "its time is earlier. Give its name instead of a time to see that one."
+            f"the clock stepped back around then; {answer.chosen.doubt} was taken after this one, "
+            "perhaps before the time you gave. Give its name instead of a time to see that one."
         )
 
 

@@ -4,8 +4,13 @@ The rule: by the time in its name (what the clock said at the tick), the newest 
 before the wanted instant. That is what a person means by a time, and it stays right when the clock
 was wrong for an hour in between: whoever asks for Tuesday gets what was labelled Tuesday. Of
 several with the same time the last one taken counts (createtxg where it is known, else epoch and
-tick number of the name). Where the clock stepped back, a snapshot that was taken later may carry an
-earlier time; Chosen.doubt then names it, and nothing is hidden.
+tick number of the name).
+
+Where the clock stepped back, the order in which snapshots were taken contradicts their times: one
+taken later may carry an earlier time (the clock was set right, or wrong), or be the state of times
+before its own (it was taken while the clock was ahead). Chosen.doubt then names it, and nothing is
+hidden. A clock that was ahead by less than the time for which it was leaves no such contradiction
+near its beginning, and is not noticed there.
 
 `@latest` goes by the order alone, never by the clock. Snapshots that zr did not make carry no time
 that can be trusted; they are only ever chosen by their name.
@@ -31,7 +36,8 @@ class Chosen:
     at: int | None
     """When it was taken, by the clock of then; None for a snapshot that zr did not make."""
     doubt: str = ""
-    """Name of a later snapshot that also claims to be at or before the instant, or empty."""
+    """Name of a snapshot that was taken after this one and perhaps at or before the instant too, or
+    empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +83,7 @@ def choose_snapshot(
             _existing(own, zone),
         )
     best = max(before, key=lambda s: (s.tick.at, s.order))
-    last = max(before, key=lambda s: s.order)
-    return Chosen(best.name, best.tick.at, "" if last is best else last.name)
+    return Chosen(best.name, best.tick.at, _doubt([s for s in own if s.order > best.order], wanted))
 
 
 def choose_companion(
@@ -138,6 +143,17 @@ def find_last_having(
         middle = (place + absent) // 2
         place, absent = (middle, absent) if has(ordered[middle].name) else (place, middle)
     return Chosen(ordered[place].name, ordered[place].tick.at)
+
+
+def _doubt(later: list[_Own], wanted: Instant) -> str:
+    """`later`: what was taken after the one that was chosen."""
+    early = [s for s in later if s.tick.at <= wanted.at]
+    if not early and later:
+        low = min(s.tick.at for s in later)
+        last_low = max(s.order for s in later if s.tick.at == low)
+        # Taken before, with a later time: the clock was ahead then, or is behind at the lowest.
+        early = [s for s in later if s.order < last_low and s.tick.at > low]
+    return max(early, key=lambda s: s.order).name if early else ""
 
 
 def _own(names: Iterable[str], createtxg: Mapping[str, int]) -> list[_Own]:
