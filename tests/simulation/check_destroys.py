@@ -14,7 +14,7 @@ from tests.simulation.truth import own_versions
 from tests.simulation.wanted import is_in_doubt
 from zrepl_py.engine.commands import Command
 from zrepl_py.events import Event
-from zrepl_py.model.names import parse_tick, render_hold
+from zrepl_py.model.names import parse_tick, render_cursor, render_hold
 from zrepl_py.model.observation import DestroyOutcome
 from zrepl_py.model.policy import Keep, Policy
 from zrepl_py.testing.model_zfs_state import ModelDataset
@@ -38,8 +38,18 @@ class Destroys:
         self._gone: Counter[tuple[str, str]] = Counter()
 
     def on_booted(self, node: "SimNode") -> None:
-        """What was remembered is forgotten."""
+        """What was remembered is forgotten. That a target has a first snapshot is known by a cursor
+        then: others are of a replica that somebody destroyed, and the source goes by them until its
+        lane looks."""
         self._gone.clear()
+        truth = self.site.truth
+        named = {target.node.name: target.node.short for target, _ in self.site.links_from(node)}
+        for dataset in self.site.members_of(node):
+            for target, short in named.items():
+                marks, key = dataset.bookmarks.values(), (target, dataset.guid)
+                cursors = {m.guid for m in marks if m.name == render_cursor(short, m.guid)}
+                if cursors.isdisjoint(truth.arrived.get(key, ())):
+                    truth.heard.pop(key, None)
 
     def on_told(self, node: "SimNode", event: Event, fields: dict[str, Any]) -> None:
         """Remember what a source knows to be committed."""

@@ -50,6 +50,14 @@ KEEP_MUTANTS = (
         _NOTED_TEST,
     ),
     Mutant(
+        "newest-cursor-believed",
+        _CAPS,
+        "find_awaited",
+        "min(bookmark.createtxg,",
+        "max(bookmark.createtxg,",
+        f"{_CAPS_TEST}::test_of_two_cursors_the_older_counts",
+    ),
+    Mutant(
         "proofs-not-heard",
         "zrepl_py.daemon.source",
         "Source._look",

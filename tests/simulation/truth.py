@@ -63,7 +63,8 @@ class Truth:
     first_arrived: dict[tuple[str, int], float] = field(default_factory=dict)
     """The moment at which the first of these came."""
     heard: dict[tuple[str, int], float] = field(default_factory=dict)
-    """The moment at which the source learned of that: later than it, or of an earlier replica."""
+    """The moment at which the source learned of that: later than it, or of an earlier replica. A
+    restart forgets what no cursor tells."""
     destroyed: dict[tuple[str, int], str] = field(default_factory=dict)
     """(node, snapshot's guid) → `retention` or `person`."""
     by_hand: dict[str, dict[int, None]] = field(default_factory=dict)

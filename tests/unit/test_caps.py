@@ -147,6 +147,11 @@ def test_who_is_awaited_is_said_by_the_cursor_and_by_the_target_itself() -> None
     assert find_awaited(history, policy("gamma"), {TARGET: "beta", "0000": "gamma"}) == ()
 
 
+def test_of_two_cursors_the_older_counts() -> None:
+    awaited = find_awaited(parse_history("1 2# 3 4@# 5"), policy("beta"), {TARGET: "beta"})
+    assert awaited == (Awaited("beta", 20, Keep(last=7)),)
+
+
 def test_a_cursor_of_a_node_that_is_not_known_counts_while_a_target_is_not_known() -> None:
     history = parse_history("1 2@# 3")
     assert len(find_awaited(history, policy("beta"), {})) == 1

@@ -100,8 +100,10 @@ def find_awaited(
 
     `peers`: first 8 hex digits of a node's uuid → its name. `arrived`: target → guid of the
     newest that it said it has, which counts before the cursor. A cursor of a node that is not known
-    counts where a target of the policy is not known either: unknown is unsafe. A target without any
-    common version is none of them: the source's own rules decide what its first copy begins with.
+    counts where a target of the policy is not known either: unknown is unsafe. So does the older of
+    two cursors, as power that went between making one and destroying the other leaves them: the
+    target may have the older alone, where it was sent everything anew. A target without any common
+    version is none of them: the source's own rules decide what its first copy begins with.
     """
     known = {name for name in policy.targets if name in peers.values()}
     bases: dict[str, int] = {}
@@ -114,7 +116,7 @@ def find_awaited(
             name = f"the node {cursor[0]}…"
         elif name not in policy.targets:
             continue
-        bases[str(name)] = max(bookmark.createtxg, bases.get(str(name), 0))
+        bases[str(name)] = min(bookmark.createtxg, bases.get(str(name), bookmark.createtxg))
     for name, guid in (arrived or {}).items():
         base = history.snapshot(guid)
         if base is not None and name in policy.targets:
