@@ -50,7 +50,8 @@ class ManifestsTrue:
             stored = self._stored.setdefault((node.node.name, source, group), [0])
             if seq <= stored[-1]:
                 self._say(f"tick {seq} came to {node.node.name} after {stored[-1]}.")
-            if next(reversed(self._seqs[source])) - seq >= KEPT - 1:  # away for more than a week
+            # The very first may have been journalled in the moment of a cut, and known to nobody.
+            if next(reversed(self._seqs[source]), seq) - seq >= KEPT - 1:  # away for over a week
                 self._excused[source].update(range(stored[-1] + 1, seq))
             stored.append(seq)
 

@@ -25,6 +25,7 @@ CLOCKS_CHANGE_AFTER_SECONDS = 5 * 3600
 """In the second and the third of them."""
 
 PLACES = {"beta": "target", "gamma": "second place"}
+"""What the dice for a target's retention are called."""
 CALENDARS = (("daily", 7), ("weekly", 4), ("monthly", 3), ("yearly", 2))
 
 FAULTS = (

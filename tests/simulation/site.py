@@ -62,9 +62,10 @@ class Site:
         self.seed = scenario.seed
         self.loop = Loop()
         self.latency_seconds = scenario.latency_seconds
-        self._trace: deque[tuple[float, str, str, Any, Any]] = deque(
+        self.traced: deque[tuple[float, str, str, Any, Any]] = deque(
             maxlen=None if whole_trace else TRACE_LINES
         )
+        """(when, node, mark, command or event, value): what `trace` is told, the last or all."""
         self.truth = Truth()
         self.healed_at = float("inf")
         """When the last fault ended."""
@@ -122,7 +123,7 @@ class Site:
 
     def trace(self, node: SimNode, mark: str, what: Any, value: Any) -> None:
         """One line; rendered only when somebody reads it."""
-        self._trace.append((self.loop.now, node.node.name, mark, what, value))
+        self.traced.append((self.loop.now, node.node.name, mark, what, value))
 
     # The run.
 
@@ -171,7 +172,7 @@ class Site:
         return Report(
             self.scenario,
             tuple(self.watch.violations),
-            tuple(render_line(*entry) for entry in self._trace),
+            tuple(render_line(*entry) for entry in self.traced),
             self.loop.now,
             self.loop.steps,
             sum(len(lineage.guids) for lineage in truth.lineages.values()),
