@@ -74,7 +74,7 @@ def kept(
     gives_way: GivesWay,
     pins: dict[int, tuple[str, ...]] | None = None,
 ) -> set[int]:
-    caps = Caps(find_awaited(history, policy, PEERS), gives_way)
+    caps = Caps(find_awaited(history, policy.targets, policy.keep, PEERS), gives_way)
     every = join_pins(pins or {}, pin_bases(history, PEERS))
     verdicts = judge(history, policy.keep["alpha"], policy.limits, every, caps=caps)
     assert all(v.reasons for v in verdicts)
@@ -202,5 +202,5 @@ def test_what_waits_only_ever_keeps_more(
 
 def test_without_a_common_version_nothing_waits() -> None:
     history = history_of([(60 * n, True) for n in range(5)])
-    assert find_awaited(history, policy_of(Keep(), Keep(), Limits()), PEERS) == ()
+    assert find_awaited(history, ("beta",), {}, PEERS) == ()
     assert Awaited("beta", 1, Keep()) == ("beta", 1, Keep())

@@ -50,6 +50,14 @@ KEEP_MUTANTS = (
         _NOTED_TEST,
     ),
     Mutant(
+        "turned-group-waits-for-nobody",
+        "zrepl_py.daemon.source",
+        "Source._awaited",
+        "group.course.targets",
+        "group.policy.targets",
+        "tests.unit.test_source_caps::test_what_the_founder_has_not_stays_after_a_switchover",
+    ),
+    Mutant(
         "newest-cursor-believed",
         _CAPS,
         "find_awaited",

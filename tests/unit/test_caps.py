@@ -11,7 +11,7 @@ from zrepl_py.core.caps import (
 from zrepl_py.core.retention import Verdict, judge
 from zrepl_py.model.history import History, Snapshot
 from zrepl_py.model.observation import PoolView
-from zrepl_py.model.policy import Keep, Limits, Policy, Rung, Selection
+from zrepl_py.model.policy import Keep, Limits, Rung
 
 from .histories import TARGET, own_name, parse_history
 
@@ -131,28 +131,26 @@ def test_marks_of_room() -> None:
     assert judge_room(suspended, Limits()) is GivesWay.NOTHING
 
 
-def policy(*targets: str) -> Policy:
-    keeps = {"beta": Keep(last=7)}
-    return Policy("p", "alpha", Selection(("tank/**",)), 60, targets, keeps)
+KEEP = {"beta": Keep(last=7)}
 
 
 def test_who_is_awaited_is_said_by_the_cursor_and_by_the_target_itself() -> None:
     history = parse_history("1 2@# 3 f4 5")
     peers = {TARGET: "beta"}
-    assert find_awaited(history, policy("beta"), peers) == (Awaited("beta", 20, Keep(last=7)),)
-    (known,) = find_awaited(history, policy("beta"), peers, {"beta": 3})
+    assert find_awaited(history, ["beta"], KEEP, peers) == (Awaited("beta", 20, Keep(last=7)),)
+    (known,) = find_awaited(history, ["beta"], KEEP, peers, {"beta": 3})
     assert known.base_createtxg == 30
     assert len(find_waiting(history, known)) == 1, "the foreign one does not wait"
-    assert find_awaited(parse_history("1 2 3"), policy("beta"), peers) == ()
-    assert find_awaited(history, policy("gamma"), {TARGET: "beta", "0000": "gamma"}) == ()
+    assert find_awaited(parse_history("1 2 3"), ["beta"], KEEP, peers) == ()
+    assert find_awaited(history, ["gamma"], KEEP, {TARGET: "beta", "0000": "gamma"}) == ()
 
 
 def test_of_two_cursors_the_older_counts() -> None:
-    awaited = find_awaited(parse_history("1 2# 3 4@# 5"), policy("beta"), {TARGET: "beta"})
+    awaited = find_awaited(parse_history("1 2# 3 4@# 5"), ["beta"], KEEP, {TARGET: "beta"})
     assert awaited == (Awaited("beta", 20, Keep(last=7)),)
 
 
 def test_a_cursor_of_a_node_that_is_not_known_counts_while_a_target_is_not_known() -> None:
     history = parse_history("1 2@# 3")
-    assert len(find_awaited(history, policy("beta"), {})) == 1
-    assert find_awaited(history, policy("gamma"), {"00000000": "gamma"}) == ()
+    assert len(find_awaited(history, ["beta"], KEEP, {})) == 1
+    assert find_awaited(history, ["gamma"], KEEP, {"00000000": "gamma"}) == ()

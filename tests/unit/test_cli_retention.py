@@ -3,6 +3,8 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -241,8 +243,26 @@ def test_the_plan_spares_what_waits_for_a_target() -> None:
     second = made.dataset(AUDIO).snapshots[1]
     zfs.bookmark(f"{AUDIO}@{second.name}", f"{AUDIO}#{render_cursor('000000b1', second.guid)}")
     policy = Policy("p", "alpha", Selection(("tank/**",)), 60, ("beta",))
-    meant = finding.Meant(AUDIO, "alpha", AUDIO, policy, Keep(last=1))
+    meant = finding.Meant(AUDIO, "alpha", AUDIO, policy, Keep(last=1), policy.targets)
     around = finding.Around({"000000b1": "beta"}, zfs.observe_pool("tank"))
     seen = finding.look_through(zfs, meant, around, {}, FarFuture().now())
     going = [v.snapshot.guid for v in (*seen.removal.doomed, *seen.removal.withheld)]
     assert going == [v.guid for v in made.dataset(AUDIO).snapshots[:1]]
+
+
+@pytest.mark.parametrize(("roles", "targets"), [({}, ()), ({"p": None}, ("alpha",))])
+def test_what_was_received_waits_for_its_founder_where_roles_may_have_turned(
+    monkeypatch: pytest.MonkeyPatch, roles: dict[str, None], targets: tuple[str, ...]
+) -> None:
+    made = ModelPools({"back": 1 << 30}, now=lambda: START)
+    for name in ("back/zr", "back/zr/alpha", "back/zr/alpha/tank", f"back/zr/alpha/{AUDIO}"):
+        made.make_dataset(name)
+    zfs = ModelZfs(made)
+    zfs.set_user_properties([f"back/zr/alpha/{AUDIO}"], {"zr:lane": "its"})
+    monkeypatch.setattr(finding, "CommandZfs", lambda: zfs)
+    monkeypatch.setattr(finding, "observe_names", list)
+    policy = Policy("p", "alpha", Selection(("tank/**",)), 60, ("beta",))
+    beta: Any = SimpleNamespace(name="beta", replica_parent="back/zr", roles=roles)
+    (meant,) = finding.find_meant(beta, [policy], AUDIO)
+    assert meant.is_replica
+    assert meant.targets == targets

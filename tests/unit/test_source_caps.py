@@ -9,9 +9,9 @@ from zrepl_py.model.policy import Keep, Limits
 from .test_source_retention import BETA, KEY, Alpha
 
 
-def away(keep: Keep, limits: Limits, hours: int = 400) -> Alpha:
+def away(keep: Keep, limits: Limits, hours: int = 400, *, turned: bool = False) -> Alpha:
     """Beta has the second snapshot, and was never seen since the daemon's start."""
-    alpha = Alpha(keep, hours, limits)
+    alpha = Alpha(keep, hours, limits, turned=turned)
     base = alpha.pools.dataset("tank/a").snapshots[1]
     alpha.zfs.bookmark(f"tank/a@{base.name}", f"tank/a#{render_cursor(BETA.short, base.guid)}")
     return alpha
@@ -29,7 +29,14 @@ def words(alpha: Alpha) -> list[str]:
 
 
 def test_what_beta_has_not_stays_and_is_counted() -> None:
-    alpha = away(Keep(last=5), Limits())
+    _check_counted(away(Keep(last=5), Limits()))
+
+
+def test_what_the_founder_has_not_stays_after_a_switchover() -> None:
+    _check_counted(away(Keep(last=5), Limits(), turned=True))
+
+
+def _check_counted(alpha: Alpha) -> None:
     left = alpha.prune()
     assert left[:2] == ["2", "3"], "the first one is beta's too, and no rule wants it"
     assert len(left) >= 399

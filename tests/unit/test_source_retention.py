@@ -1,8 +1,10 @@
 """The source's retention: what it asks about, and whose bases it keeps, on the model of ZFS."""
 
+from types import SimpleNamespace
 from typing import Any
 
 from tests.simulation.loop import Loop, NodeClock
+from zrepl_py.daemon.courses import Courses
 from zrepl_py.daemon.lanes import Target
 from zrepl_py.daemon.source import Source
 from zrepl_py.engine.commands import Engine, run
@@ -18,6 +20,7 @@ ALPHA = Node("11111111-0000-0000-0000-000000000000", "alpha")
 BETA = Node("22222222-0000-0000-0000-000000000000", "beta")
 KEY = ("p", "tank")
 HOUR = 3600
+EPOCH = Epoch(1, "9f3a21cc")
 OLD = Limits(max_remove_percent=50, keep_waiting=0)
 
 
@@ -27,32 +30,43 @@ class _Asked:
 
 
 class Alpha:
-    """A source with a week of hours of tank/a, and no peer that answers."""
+    """A source with a week of hours of tank/a, and no peer that answers. `turned`: since a
+    switchover it serves what is beta's by the policy."""
 
-    def __init__(self, keep: Keep, hours: int = 168, limits: Limits = OLD) -> None:
+    def __init__(
+        self, keep: Keep, hours: int = 168, limits: Limits = OLD, *, turned: bool = False
+    ) -> None:
         self.told: list[tuple[Event, dict[str, Any]]] = []
         self.at = 1_790_000_000
         self.pools = ModelPools({"tank": 1 << 30}, now=lambda: self.at)
         self.pools.make_dataset("tank/a")
         for seq in range(1, hours + 1):
             self.at += HOUR
-            name = render_tick(TickName(Epoch(1, "9f3a21cc"), seq, self.at))
+            name = render_tick(TickName(EPOCH, seq, self.at))
             self.pools.take(self.pools.dataset("tank/a"), name, self.pools.pools["tank"])
         self.zfs = ModelZfs(self.pools)
         clock = NodeClock(Loop(), float(self.at))
         self.ports = {"ZfsPort": self.zfs, "JournalPort": ModelJournal(clock)}
+        founder, other = ("beta", "alpha") if turned else ("alpha", "beta")
+        policy = Policy("p", founder, Selection(("tank/**",)), 60, (other,), {"alpha": keep},
+                        limits=limits)  # fmt: skip
+        role = SimpleNamespace(
+            ticks=True, sends=True, confirms=True, accepts=False, epoch=EPOCH, pool="tank",
+            prefix="", inherited={}, peer=BETA, newest_seq=hours, note_manifest=lambda _: None,
+        )  # fmt: skip
+        roles: Any = {KEY: (policy, role)} if turned else None
         self.source = Source(
             node=ALPHA,
-            epoch=Epoch(1, "9f3a21cc"),
-            policies=[Policy("p", "alpha", Selection(("tank/**",)), 60, ("beta",),
-                             {"alpha": keep}, limits=limits)],
+            epoch=EPOCH,
+            policies=[policy],
             targets=[Target(BETA, None)],  # type: ignore[arg-type]
             ports=self.ports,
             clock=clock,
             agenda=_Asked(),
             tell=lambda event, **fields: self.told.append((event, fields)),
             rescan_seconds=0,
-        )  # fmt: skip
+            courses=Courses(ALPHA, EPOCH, [policy], roles),
+        )
 
     def prune(self) -> list[str]:
         """Look, prune, and say what is left: the numbers of ticks."""

@@ -42,6 +42,8 @@ class Meant:
     """Its name there; the same where it is this node's own."""
     policy: Policy
     keep: Keep
+    targets: tuple[str, ...] = ()
+    """Where its copies go. With roles the other node, whoever serves now: a pool does not say."""
 
     @property
     def is_replica(self) -> bool:
@@ -120,8 +122,8 @@ def judge_look(
 ) -> Looked:
     """The same, of what was observed."""
     limits, caps = meant.policy.limits, NO_CAPS
-    if around is not None and not meant.is_replica:  # a replica waits for nobody
-        awaited = find_awaited(history, meant.policy, around.peers)
+    if around is not None and meant.targets:
+        awaited = find_awaited(history, meant.targets, meant.policy.keep, around.peers)
         caps = Caps(awaited, judge_room(around.room, limits))
     # Times of a replica's snapshots are of its source's clock, not of this one.
     clock = None if meant.is_replica else now
@@ -155,7 +157,7 @@ def _own(node: NodeConfig, policies: Sequence[Policy], names: Sequence[str]) -> 
         if policy.source == node.name:
             keep = policy.keep.get(node.name, Keep())
             for name in select_datasets(policy.selection, tuple(names), reserved).names:
-                yield Meant(name, node.name, name, policy, keep)
+                yield Meant(name, node.name, name, policy, keep, policy.targets)
 
 
 def _replicas(node: NodeConfig, policies: Sequence[Policy]) -> Iterator[Meant]:
@@ -171,4 +173,5 @@ def _replicas(node: NodeConfig, policies: Sequence[Policy]) -> Iterator[Meant]:
         for policy in policies:
             if policy.source == copy.source and is_selected(policy.selection, copy.dataset):
                 keep = policy.keep.get(node.name, Keep())
-                yield Meant(copy.stored, copy.source, copy.dataset, policy, keep)
+                targets = (copy.source,) if policy.name in node.roles else ()
+                yield Meant(copy.stored, copy.source, copy.dataset, policy, keep, targets)

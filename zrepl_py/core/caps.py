@@ -16,7 +16,7 @@ calendar wants, here or on a target that it waits for. Invariants (property test
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from enum import IntEnum
 from operator import attrgetter
 from typing import NamedTuple
@@ -36,7 +36,7 @@ from zrepl_py.core.voters import (
 from zrepl_py.model.history import History
 from zrepl_py.model.names import parse_cursor, parse_tick
 from zrepl_py.model.observation import PoolView
-from zrepl_py.model.policy import Keep, Limits, Policy
+from zrepl_py.model.policy import Keep, Limits
 
 NEWEST = 60
 """Of what waits, so many never give way."""
@@ -92,36 +92,39 @@ def is_below(room: PoolView, percent: int) -> bool:
 
 def find_awaited(
     history: History,
-    policy: Policy,
+    targets: Collection[str],
+    keep: Mapping[str, Keep],
     peers: Mapping[str, str],
     arrived: Mapping[str, int] | None = None,
 ) -> tuple[Awaited, ...]:
-    """The targets of the policy that have an older version of this dataset, or its newest.
+    """The targets that have an older version of this dataset, or its newest.
 
-    `peers`: first 8 hex digits of a node's uuid → its name. `arrived`: target → guid of the
-    newest that it said it has, which counts before the cursor. A cursor of a node that is not known
-    counts where a target of the policy is not known either: unknown is unsafe. So does the older of
-    two cursors, as power that went between making one and destroying the other leaves them: the
-    target may have the older alone, where it was sent everything anew. A target without any common
-    version is none of them: the source's own rules decide what its first copy begins with.
+    `targets`: where its copies go now, which after a switchover is the policy's source. `keep`:
+    node → its retention. `peers`: first 8 hex digits of a node's uuid → its name. `arrived`: target
+    → guid of the newest that it said it has, which counts before the cursor. A cursor of a node
+    that is not known counts where one of the targets is not known either: unknown is unsafe. So
+    does the older of two cursors, as power that went between making one and destroying the other
+    leaves them: the target may have the older alone, where it was sent everything anew. A target
+    without any common version is none of them: the source's own rules decide what its first copy
+    begins with.
     """
-    known = {name for name in policy.targets if name in peers.values()}
+    known = {name for name in targets if name in peers.values()}
     bases: dict[str, int] = {}
     for bookmark in history.bookmarks:
         cursor = parse_cursor(bookmark.name)
         if cursor is None or cursor[1] != bookmark.guid:
             continue
         name = peers.get(cursor[0])
-        if name is None and len(known) < len(policy.targets):
+        if name is None and len(known) < len(targets):
             name = f"the node {cursor[0]}…"
-        elif name not in policy.targets:
+        elif name not in targets:
             continue
         bases[str(name)] = min(bookmark.createtxg, bases.get(str(name), bookmark.createtxg))
     for name, guid in (arrived or {}).items():
         base = history.snapshot(guid)
-        if base is not None and name in policy.targets:
+        if base is not None and name in targets:
             bases[name] = base.createtxg
-    return tuple(Awaited(n, txg, policy.keep.get(n, Keep())) for n, txg in sorted(bases.items()))
+    return tuple(Awaited(n, txg, keep.get(n, Keep())) for n, txg in sorted(bases.items()))
 
 
 def vote_waiting(awaited: Awaited, count: int) -> Voter:

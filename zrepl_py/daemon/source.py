@@ -349,7 +349,7 @@ class Source:
     def _awaited(self, group: Group, name: str, history: History) -> tuple[Awaited, ...]:
         lanes = self.lanes.of_dataset(name)
         arrived = {s.lane.target.name: s.arrived.guid for s in lanes if s.arrived}
-        return find_awaited(history, group.policy, self._peers, arrived)
+        return find_awaited(history, group.course.targets, group.policy.keep, self._peers, arrived)
 
     def _look(
         self, group: Group, name: str, member: Member, gives_way: GivesWay
