@@ -181,4 +181,13 @@ def test_where_the_clock_was_ahead_for_a_while_the_state_is_given_or_a_doubt_tol
     names = [render_tick(TickName(epoch, i, at)) for i, at in enumerate(labels)]
     at = data.draw(st.integers(taken[0], taken[-1] + 100), label="asked for")
     chosen = choose_snapshot(names, Instant(at), ZoneInfo("UTC"))
-    assert chosen.name == names[bisect_right(taken, at) - 1] or chosen.doubt
+    last = names.index(chosen.doubt or chosen.name)
+    assert names.index(chosen.name) <= bisect_right(taken, at) - 1 <= last
+
+
+@given(st.lists(st.integers(0, 500), min_size=1, max_size=20), st.integers(0, 5000))
+def test_where_times_never_fall_there_is_no_doubt(gaps: list[int], at: int) -> None:
+    epoch = Epoch(1, "9f3a21cc")
+    names = [render_tick(TickName(epoch, i, label)) for i, label in enumerate(accumulate(gaps))]
+    chosen = choose_snapshot(names, Instant(max(at, gaps[0])), ZoneInfo("UTC"))
+    assert chosen.doubt == ""

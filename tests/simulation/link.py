@@ -230,7 +230,7 @@ class Link:
             call.stream = stream
             self._maybe_cut(stream)
             if call.answered or call not in self._open:
-                stream.cut = 0 if stream.cut is None else stream.cut
+                stream.cut = 0  # whoever has given up before this side was ready sends nothing
 
             def received(value: Any, error: Exception | None) -> None:
                 call.end_sending()

@@ -31,10 +31,18 @@ SITE_MUTANTS = (
         "restore-believes-a-clock-that-was-ahead",
         _VERSIONS,
         "_doubt",
-        "if s.order < last_low and",
-        "if s.order > last_low and",
+        "if not early and later:",
+        "if False:",
         "tests.property.test_times_property"
         "::test_where_the_clock_was_ahead_for_a_while_the_state_is_given_or_a_doubt_told",
+    ),
+    Mutant(
+        "restore-doubts-what-is-in-order",
+        _VERSIONS,
+        "_doubt",
+        "if s.order < last_low and s.tick.at > low]",
+        "]",
+        "tests.property.test_times_property::test_where_times_never_fall_there_is_no_doubt",
     ),
     Mutant(
         "restore-in-the-repeated-hour-guesses",

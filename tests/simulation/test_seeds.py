@@ -36,6 +36,7 @@ FOUND_LONG = (
     275714826447,
     583729892795,
     907555125658,
+    155513844854,
 )
 """Of two days; they gate every landing. Some showed a mistake of a checker or of a story."""
 

@@ -113,8 +113,9 @@ def _notes(answer: Answer) -> Iterator[str]:
         yield f"{len(answer.left_out) - _SHOWN} more were left out; --json names all of them."
     if answer.chosen.doubt:
         yield (
-            f"the clock stepped back around then; {answer.chosen.doubt} was taken after this one, "
-            "perhaps before the time you gave. Give its name instead of a time to see that one."
+            f"a clock was wrong around then, or after: {answer.chosen.doubt} was taken later than "
+            "this one, and perhaps before the time you gave. To see that one, give its name "
+            "instead of a time."
         )
 
 

@@ -8,9 +8,9 @@ tick number of the name).
 
 Where the clock stepped back, the order in which snapshots were taken contradicts their times: one
 taken later may carry an earlier time (the clock was set right, or wrong), or be the state of times
-before its own (it was taken while the clock was ahead). Chosen.doubt then names it, and nothing is
-hidden. A clock that was ahead by less than the time for which it was leaves no such contradiction
-near its beginning, and is not noticed there.
+before its own (it was taken while the clock was ahead). Chosen.doubt then names the last that may
+be meant. A clock that was wrong by less than the time for which it was, either way, contradicts the
+order only near the moment of its step back; elsewhere it is not noticed.
 
 `@latest` goes by the order alone, never by the clock. Snapshots that zr did not make carry no time
 that can be trusted; they are only ever chosen by their name.
@@ -83,7 +83,7 @@ def choose_snapshot(
             _existing(own, zone),
         )
     best = max(before, key=lambda s: (s.tick.at, s.order))
-    return Chosen(best.name, best.tick.at, _doubt([s for s in own if s.order > best.order], wanted))
+    return Chosen(best.name, best.tick.at, _doubt(own, best, wanted.at))
 
 
 def choose_companion(
@@ -145,15 +145,18 @@ def find_last_having(
     return Chosen(ordered[place].name, ordered[place].tick.at)
 
 
-def _doubt(later: list[_Own], wanted: Instant) -> str:
-    """`later`: what was taken after the one that was chosen."""
-    early = [s for s in later if s.tick.at <= wanted.at]
+def _doubt(own: list[_Own], best: _Own, wanted: int) -> str:
+    """The last one that may be from then or before. `wanted`: seconds since 1970."""
+    later = sorted((s for s in own if s.order > best.order), key=lambda s: s.order)
+    early = [s for s in later if s.tick.at <= wanted]
     if not early and later:
         low = min(s.tick.at for s in later)
         last_low = max(s.order for s in later if s.tick.at == low)
-        # Taken before, with a later time: the clock was ahead then, or is behind at the lowest.
-        early = [s for s in later if s.order < last_low and s.tick.at > low]
-    return max(early, key=lambda s: s.order).name if early else ""
+        # Taken before, with a later time: the clock was ahead then (or behind at the lowest), by no
+        # more than from the one chosen to the first of them.
+        ahead = [s for s in later if s.order < last_low and s.tick.at > low]
+        early = [s for s in ahead if s.tick.at - ahead[0].tick.at <= wanted - best.tick.at]
+    return early[-1].name if early else ""
 
 
 def _own(names: Iterable[str], createtxg: Mapping[str, int]) -> list[_Own]:
