@@ -69,8 +69,7 @@ class Twin:
         """What is seen of a dataset or replica, and what follows."""
         own = not name.startswith(f"{REPLICAS}/")
         dataset = name if own else name.removeprefix(f"{REPLICAS}/alpha/")
-        targets = policy.targets if own else ()
-        meant = Meant(name, "alpha", dataset, policy, policy.keep[node], targets)
+        meant = Meant(name, "alpha", dataset, policy, policy.keep[node])
         history = self.zfs.observe_history(name)
         names = {join_snapshot(name, s.name): s.guid for s in own_of(history)}
         stands = self.zfs.observe_dependents(tuple(names))

@@ -101,8 +101,7 @@ class Answers:
         policy = truth.order_of[truth.dataset_of[own[-1].guid]].policy
         keep = policy.keep.get(node.node.name, Keep())
         there = f"its source's {name}" if is_replica(node, found) else name
-        targets = policy.targets if there == name else ()
-        meant = Meant(name, policy.source, there, policy, keep, targets)
+        meant = Meant(name, policy.source, there, policy, keep)
         peers = {target.node.short: target.node.name for target, _ in self.site.links_from(node)}
         around = Around(peers, node.zfs.observe_pool(name.split("/")[0]))
         return look_through(node.zfs, meant, around, {}, node.clock.now())

@@ -243,7 +243,7 @@ def test_the_plan_spares_what_waits_for_a_target() -> None:
     second = made.dataset(AUDIO).snapshots[1]
     zfs.bookmark(f"{AUDIO}@{second.name}", f"{AUDIO}#{render_cursor('000000b1', second.guid)}")
     policy = Policy("p", "alpha", Selection(("tank/**",)), 60, ("beta",))
-    meant = finding.Meant(AUDIO, "alpha", AUDIO, policy, Keep(last=1), policy.targets)
+    meant = finding.Meant(AUDIO, "alpha", AUDIO, policy, Keep(last=1))
     around = finding.Around({"000000b1": "beta"}, zfs.observe_pool("tank"))
     seen = finding.look_through(zfs, meant, around, {}, FarFuture().now())
     going = [v.snapshot.guid for v in (*seen.removal.doomed, *seen.removal.withheld)]

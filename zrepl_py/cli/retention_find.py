@@ -42,13 +42,20 @@ class Meant:
     """Its name there; the same where it is this node's own."""
     policy: Policy
     keep: Keep
-    targets: tuple[str, ...] = ()
-    """Where its copies go. With roles the other node, whoever serves now: a pool does not say."""
+    has_roles: bool = False
 
     @property
     def is_replica(self) -> bool:
         """Kept for another node."""
         return self.name != self.dataset
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Where its copies go. With roles the other node, whoever serves now: a pool does not
+        say."""
+        if not self.is_replica:
+            return self.policy.targets
+        return (self.source,) if self.has_roles else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +164,7 @@ def _own(node: NodeConfig, policies: Sequence[Policy], names: Sequence[str]) -> 
         if policy.source == node.name:
             keep = policy.keep.get(node.name, Keep())
             for name in select_datasets(policy.selection, tuple(names), reserved).names:
-                yield Meant(name, node.name, name, policy, keep, policy.targets)
+                yield Meant(name, node.name, name, policy, keep)
 
 
 def _replicas(node: NodeConfig, policies: Sequence[Policy]) -> Iterator[Meant]:
@@ -173,5 +180,5 @@ def _replicas(node: NodeConfig, policies: Sequence[Policy]) -> Iterator[Meant]:
         for policy in policies:
             if policy.source == copy.source and is_selected(policy.selection, copy.dataset):
                 keep = policy.keep.get(node.name, Keep())
-                targets = (copy.source,) if policy.name in node.roles else ()
-                yield Meant(copy.stored, copy.source, copy.dataset, policy, keep, targets)
+                has_roles = policy.name in node.roles
+                yield Meant(copy.stored, copy.source, copy.dataset, policy, keep, has_roles)
