@@ -256,3 +256,25 @@ def test_ctrl_c_leaves_nothing_half_done(alpha: Node) -> None:
     said = (ended.stdout + ended.stderr).decode()
     assert said.strip() == "zr: interrupted; nothing was left half-done."
     assert alpha.sh("ls -A /tank/out").text == before
+
+
+def test_what_was_taken_while_the_clock_was_ahead_is_named(alpha: Node) -> None:
+    """The second of three is labelled two days too late: what was asked for may be in it."""
+    alpha.sh("zfs create tank/home/ahead; chown nobody /tank/home/ahead")
+    first, last = moments(alpha)
+    for number, moment in enumerate((first, first + timedelta(days=2), last), 1):
+        alpha.sh(f"echo {number} >/tank/home/ahead/note")
+        alpha.run(["zfs", "snapshot", f"tank/home/ahead@zr_1-00000000_{number}_{stamp(moment)}"])
+    doubted = f"zr_1-00000000_2_{stamp(first + timedelta(days=2))}"
+    words, cwd = "note@yesterday 12:00", "/tank/home/ahead"
+    said = restore(alpha, words, "--to", "/tank/out/note", cwd=cwd).stderr.decode()
+    assert read(alpha, "/tank/out/note") == b"1\n"
+    assert f"a clock was wrong around then, or after: {doubted} was taken later" in said
+    tried = restore(alpha, words, "--to", "/tank/out/note1", "--json", "--dry-run", cwd=cwd)
+    facts = json.loads(tried.stdout)
+    assert facts["later_snapshot"] == doubted
+    restore(alpha, f"note@{doubted}", "--to", "/tank/out/note2", cwd=cwd)
+    assert read(alpha, "/tank/out/note2") == b"2\n"
+    after = restore(alpha, "note@yesterday 19:00", "--to", "/tank/out/note3", cwd=cwd)
+    assert "clock" not in after.stderr.decode()
+    assert read(alpha, "/tank/out/note3") == b"3\n"
